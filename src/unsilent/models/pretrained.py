@@ -1,0 +1,138 @@
+"""Model folders: ``model.safetensors`` and ``card.json``, nothing that runs code.
+
+The card carries the settings that rebuild the model, the mel definition, what it was trained on, under which
+licence, its metrics, and the SHA-256 of the weights, which is checked on loading.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from unsilent.config import dump_recipe, validate_recipe
+from unsilent.errors import CheckpointError, RecipeError
+from unsilent.files import atomic_path, sha256_file
+from unsilent.models.config import ReconstructorConfig, VocoderConfig
+from unsilent.models.reconstructor import Reconstructor, build_reconstructor
+from unsilent.models.vocoder import Vocoder
+
+__all__ = ["load_reconstructor", "load_vocoder", "read_card", "save_model"]
+
+Config = TypeVar("Config", ReconstructorConfig, VocoderConfig)
+WEIGHTS, CARD = "model.safetensors", "card.json"
+
+
+def save_model(
+    folder: Path,
+    model: nn.Module,
+    config: ReconstructorConfig | VocoderConfig,
+    card: dict[str, Any],
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a model folder.
+
+    Args:
+        folder: made if missing.
+        model: whose ``state_dict`` is stored.
+        config: what rebuilds it.
+        card: anything else to say about it (data, licence, metrics, recipe), JSON-safe.
+        dtype: of stored floating-point weights; they are computed with in float32 again after loading.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    tensors = {
+        name: value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    with atomic_path(folder / WEIGHTS) as path:
+        save_file(tensors, path)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    full = {
+        "format": 1,
+        "config": dump_recipe(config),
+        "parameters": parameters,
+        **card,
+        "sha256": sha256_file(folder / WEIGHTS),
+    }
+    with atomic_path(folder / CARD) as path:
+        path.write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a model folder.
+
+    Raises:
+        CheckpointError: there is no folder or card, or the card is not JSON of a known format.
+    """
+    path = folder / CARD
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such model folder; give a shipped name or a folder with {CARD}")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); is this a model folder?") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is not valid JSON; copy the model again") from error
+    if not isinstance(card, dict) or card.get("format") != 1 or not isinstance(card.get("config"), dict):
+        raise CheckpointError(f"{path}: is not a model card that this version reads; copy the model again")
+    return card
+
+
+def load_reconstructor(folder: Path) -> tuple[Reconstructor, ReconstructorConfig, dict[str, Any]]:
+    """Build the video-to-mel model of a folder, in evaluation mode, with its settings and card.
+
+    Raises:
+        CheckpointError: the folder is incomplete, damaged, or holds another kind of model.
+    """
+    card = read_card(folder)
+    config = _config(folder, card, ReconstructorConfig, "v2a-mel")
+    model = build_reconstructor(config)
+    _load_weights(folder, card, model)
+    return model, config, card
+
+
+def load_vocoder(folder: Path) -> tuple[Vocoder, VocoderConfig, dict[str, Any]]:
+    """Build the vocoder of a folder, in evaluation mode, with its settings and card.
+
+    Raises:
+        CheckpointError: the folder is incomplete, damaged, or holds another kind of model.
+    """
+    card = read_card(folder)
+    config = _config(folder, card, VocoderConfig, "vocoder")
+    model = Vocoder(config)
+    _load_weights(folder, card, model)
+    return model, config, card
+
+
+def _config(folder: Path, card: dict[str, Any], model: type[Config], kind: str) -> Config:
+    given = card["config"].get("kind")
+    if given != kind:
+        raise CheckpointError(f"{folder}: holds a model of kind {given!r}, but {kind!r} is needed here")
+    try:
+        return validate_recipe(card["config"], model, str(folder / CARD))
+    except RecipeError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _load_weights(folder: Path, card: dict[str, Any], model: nn.Module) -> None:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(f"{path}: is missing; copy the model again")
+    if sha256_file(path) != card.get("sha256"):
+        raise CheckpointError(f"{path}: is damaged (its SHA-256 is not the card's); copy the model again")
+    try:
+        tensors = load_file(path)
+        model.load_state_dict(
+            {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+        )
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: does not fit its card ({reason}); copy the model again") from error
+    model.eval()

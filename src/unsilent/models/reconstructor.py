@@ -1,0 +1,52 @@
+"""Encoder, temporal module, decoder: every model of the method."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from unsilent.models.config import ReconstructorConfig
+from unsilent.models.decoders import MelDecoder
+from unsilent.models.video import VideoEncoder
+from unsilent.nn import Conformer
+from unsilent.nn.norm import Modality
+
+__all__ = ["Reconstructor", "build_reconstructor"]
+
+
+class Reconstructor(nn.Module):
+    """``decoder(temporal(encoder(x)))``; what is handed over between models is handed over by these three names."""
+
+    def __init__(self, encoder: nn.Module, temporal: nn.Module, decoder: nn.Module, modality: Modality) -> None:
+        super().__init__()
+        self.encoder, self.temporal, self.decoder = encoder, temporal, decoder
+        self.modality: Modality = modality
+
+    def latents(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Input and mask (B, T) to what the decoder reads, (B, T, D)."""
+        hidden: Tensor = self.temporal(self.encoder(x, mask), mask, self.modality)
+        return hidden
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Input and mask (B, T) to the decoder's target: log-mel (B, F, 4 T)."""
+        out: Tensor = self.decoder(self.latents(x, mask), mask, self.modality)
+        return out
+
+
+def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
+    """Build the model that ``config`` describes, with fresh weights."""
+    temporal = config.temporal
+    return Reconstructor(
+        VideoEncoder(config.encoder),
+        Conformer(
+            config.encoder.out_width,
+            temporal.width,
+            temporal.blocks,
+            temporal.heads,
+            temporal.hidden,
+            temporal.kernel,
+            temporal.dropout,
+            config.split_norm,
+        ),
+        MelDecoder(temporal.width, config.mel, config.decoder, split_norm=config.split_norm),
+        "video",
+    )

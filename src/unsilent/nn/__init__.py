@@ -1,0 +1,8 @@
+"""Small, pure building blocks: masks, normalisation, residual convolutions, the conformer."""
+
+from unsilent.nn.conformer import Conformer, ConformerBlock
+from unsilent.nn.masks import length_mask
+from unsilent.nn.norm import ModalityBatchNorm
+from unsilent.nn.residual import ResidualBlock1d, ResidualBlock2d
+
+__all__ = ["Conformer", "ConformerBlock", "ModalityBatchNorm", "ResidualBlock1d", "ResidualBlock2d", "length_mask"]

@@ -1,0 +1,53 @@
+"""Residual convolution blocks in one and two dimensions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unsilent.nn.norm import Modality, ModalityBatchNorm
+
+__all__ = ["ResidualBlock1d", "ResidualBlock2d"]
+
+
+class ResidualBlock2d(nn.Module):
+    """Two 3x3 convolutions with a shortcut: ResNet's basic block (He et al. 2016)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        # A block that starts as the identity trains faster (Goyal et al. 2017, section 5.1).
+        nn.init.zeros_(self.norm2.weight)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) to (N, out, H / stride, W / stride)."""
+        y = functional.relu(self.norm1(self.conv1(x)))
+        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResidualBlock1d(nn.Module):
+    """Two convolutions over time with modality batch-norm and a shortcut; padding stays zero throughout."""
+
+    def __init__(self, channels: int, kernel_size: int, *, dropout: float = 0.0, split_norm: bool = True) -> None:
+        super().__init__()
+        side = kernel_size // 2
+        self.conv1 = nn.Conv1d(channels, channels, kernel_size, padding=side, bias=False)
+        self.norm1 = ModalityBatchNorm(channels, split=split_norm)
+        self.conv2 = nn.Conv1d(channels, channels, kernel_size, padding=side, bias=False)
+        self.norm2 = ModalityBatchNorm(channels, split=split_norm)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, modality: Modality = "video") -> Tensor:
+        """(B, C, T) with zeros where ``mask`` (B, T) is False, to the same."""
+        keep = mask[:, None].to(x.dtype)
+        y = functional.silu(self.norm1(self.conv1(x), mask, modality)) * keep
+        y = functional.silu(self.norm2(self.conv2(self.dropout(y)), mask, modality))
+        return (x + y) * keep

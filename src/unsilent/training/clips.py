@@ -1,0 +1,150 @@
+"""Prepared clips as training samples.
+
+Shapes: B batch, T video frames, S crop side, F mel bands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unsilent.corpora.base import Word
+from unsilent.features import MelConfig, log_mel
+from unsilent.models.config import VideoEncoderConfig
+from unsilent.models.video import centre_crop, resize_crops
+from unsilent.shards import ClipRow
+from unsilent.training.augment import augment_crops
+from unsilent.training.order import SampleKey, sample_rng
+from unsilent.training.recipe import AugmentConfig
+
+__all__ = ["NO_LABEL", "ClipBatch", "ClipData", "collate_clips", "word_labels"]
+
+NO_LABEL = -100
+"""Label of a frame of which nothing is known; `torch.nn.functional.cross_entropy` ignores it."""
+
+
+@dataclass(frozen=True)
+class ClipSample:
+    """One clip, ready for a model."""
+
+    crops: Tensor
+    """(T, S, S) uint8."""
+    mel: Tensor
+    """(F, 4 T) float32; silence where the recording has ended."""
+    mel_frames: int
+    """Mel frames that the recording fills."""
+    words: Tensor
+    """(T,) int64, index of the word in every frame, 0 for none, `NO_LABEL` where unknown."""
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips padded to the longest."""
+
+    crops: Tensor
+    """(B, T, S, S) uint8."""
+    frames: Tensor
+    """(B,) video frames that are real."""
+    mel: Tensor
+    """(B, F, 4 T)."""
+    mel_frames: Tensor
+    """(B,) mel frames that count in the loss."""
+    words: Tensor
+    """(B, T)."""
+
+    def to(self, device: torch.device) -> ClipBatch:
+        """The batch on ``device``."""
+        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
+        return ClipBatch(**moved)
+
+
+def word_labels(words: Sequence[Word], frames: int, vocabulary: dict[str, int], fps: float = 25.0) -> Tensor:
+    """Word spoken in the middle of every frame: (T,) int64, 0 where none is, `NO_LABEL` if no word times exist."""
+    if not words:
+        return torch.full((frames,), NO_LABEL)
+    labels = torch.zeros(frames, dtype=torch.long)
+    for word in words:
+        first, last = (max(0, round(time * fps)) for time in (word.start, word.end))
+        labels[first:last] = vocabulary.get(word.word, 0)
+    return labels
+
+
+class ClipData(Dataset[ClipSample]):
+    """Clips of shards, decoded, augmented by key, with mel and word labels.
+
+    Args:
+        rows: the clips.
+        mel: the mel definition.
+        encoder: crop sizes.
+        seed: of the run; with a sample's key it determines its augmentation.
+        augment: what to do to the crops, or None for the centre crop.
+        vocabulary: index of every word, from 1.
+        cache: keep decoded clips in memory.
+        on_load: called after every clip that is loaded into the cache at construction.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[ClipRow],
+        *,
+        mel: MelConfig,
+        encoder: VideoEncoderConfig,
+        seed: int = 0,
+        augment: AugmentConfig | None = None,
+        vocabulary: dict[str, int] | None = None,
+        cache: bool = True,
+        on_load: Callable[[], None] | None = None,
+    ) -> None:
+        self.rows, self.mel, self.encoder, self.seed, self.augment = rows, mel, encoder, seed, augment
+        self.vocabulary = vocabulary or {}
+        self._cache: list[tuple[NDArray[np.uint8], Tensor, int, Tensor]] | None = None
+        if cache:
+            self._cache = []
+            for row in rows:
+                self._cache.append(self._load(row))
+                if on_load:
+                    on_load()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: SampleKey | int) -> ClipSample:
+        index = key if isinstance(key, int) else key.index
+        crops, mel, mel_frames, words = self._cache[index] if self._cache is not None else self._load(self.rows[index])
+        if self.augment is not None and not isinstance(key, int):
+            crops = augment_crops(crops, self.encoder.crop, self.augment, sample_rng(self.seed, key))
+        else:
+            crops = centre_crop(crops, self.encoder.crop)
+        return ClipSample(torch.from_numpy(np.ascontiguousarray(crops)), mel, mel_frames, words)
+
+    def _load(self, row: ClipRow) -> tuple[NDArray[np.uint8], Tensor, int, Tensor]:
+        crops = resize_crops(row.crops(), self.encoder.resize)
+        audio = torch.from_numpy(row.audio())
+        # GRID's sound ends 529 samples early: the rest is silence that the loss never looks at.
+        real = min(len(audio), row.frames * self.mel.samples_per_frame)
+        padded = torch.zeros(1, row.frames * self.mel.samples_per_frame)
+        padded[0, :real] = audio[:real]
+        mel = log_mel(padded, self.mel)[0]
+        return crops, mel, real // self.mel.hop_length, word_labels(row.words, row.frames, self.vocabulary, row.fps)
+
+
+def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
+    """Pad clips to the longest of them: crops and mel with zeros, labels with `NO_LABEL`."""
+    frames = torch.tensor([len(sample.crops) for sample in samples])
+    longest = int(frames.max())
+    first = samples[0]
+    mels_per_frame = first.mel.shape[1] // len(first.crops)
+    crops = torch.zeros(len(samples), longest, *first.crops.shape[1:], dtype=torch.uint8)
+    mel = torch.zeros(len(samples), first.mel.shape[0], longest * mels_per_frame)
+    words = torch.full((len(samples), longest), NO_LABEL)
+    for i, sample in enumerate(samples):
+        crops[i, : len(sample.crops)] = sample.crops
+        mel[i, :, : sample.mel.shape[1]] = sample.mel
+        words[i, : len(sample.words)] = sample.words
+    return ClipBatch(crops, frames, mel, torch.tensor([sample.mel_frames for sample in samples]), words)

@@ -1,0 +1,179 @@
+"""Typed recipes of every training stage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from unsilent.config import RecipeModel
+from unsilent.models.config import ReconstructorConfig, VocoderConfig
+
+__all__ = [
+    "AugmentConfig",
+    "DataConfig",
+    "LossConfig",
+    "OptimConfig",
+    "RunConfig",
+    "TrainRecipe",
+    "VocoderDataConfig",
+    "VocoderLossConfig",
+    "VocoderRecipe",
+]
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class OptimConfig(RecipeModel):
+    """AdamW with linear warm-up and cosine decay."""
+
+    lr: float = Field(1e-3, gt=0)
+    """Highest learning rate."""
+    final_lr: Fraction = 0.01
+    """Learning rate of the last step, as a fraction of the highest."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: Fraction = 0.1
+    """Fraction of all steps over which the learning rate rises from zero."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    ema: float = Field(0.999, ge=0, lt=1)
+    """Decay of the moving average of the weights, which is what validation, synthesis and the shipped model use."""
+
+
+class RunConfig(RecipeModel):
+    """How long, how often, how reproducibly."""
+
+    seed: int = 0
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(8, ge=1)
+    """Clips a step, over all processes."""
+    threads: int | None = Field(None, ge=1)
+    """Threads of torch; all cores if not given. The result is bit-identical only for the same number."""
+    workers: int = Field(0, ge=0)
+    """Processes that load data; 0 loads in the training process."""
+    cache: bool = True
+    """Keep decoded clips in memory (about 0.4 MB a clip of 3 s at 72x72)."""
+    log_every: int = Field(20, ge=1)
+    """Steps from one line of the log to the next."""
+    validate_every: int = Field(5, ge=1)
+    """Epochs from one validation to the next."""
+    checkpoint_minutes: float = Field(5.0, ge=0)
+    """Minutes from one resumable checkpoint to the next; one is also written after every validation."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """bf16 is for GPUs: on a CPU its convolutions' backward pass is about twenty times slower."""
+
+
+class AugmentConfig(RecipeModel):
+    """What is done to the mouth crops of a training clip; every draw is a function of (seed, epoch, position)."""
+
+    crop: bool = True
+    """A random crop, the same for the whole clip, instead of the centre."""
+    flip: Fraction = 0.5
+    """Probability to mirror the clip."""
+    erase: Fraction = 0.5
+    """Probability to fill a random rectangle with the mean grey."""
+    erase_size: Fraction = 0.33
+    """Longest side of that rectangle, as a fraction of the crop."""
+    time_mask: float = Field(0.4, ge=0)
+    """Longest stretch, in seconds for every second of video, that is replaced by the clip's mean frame."""
+    brightness: Fraction = 0.2
+    """Largest relative change of brightness and of contrast."""
+
+
+class DataConfig(RecipeModel):
+    """Prepared clips (`unsilent prepare`)."""
+
+    shards: str = "runs/shards/grid"
+    """Folder of shards."""
+    train: str = "s1-train"
+    """Split to train on."""
+    validation: str = "s1-val"
+    """Split for validation; never a test split."""
+    validation_clips: int = Field(50, ge=1)
+    augment: AugmentConfig = AugmentConfig()
+
+
+class LossConfig(RecipeModel):
+    """Weights of the losses on the log-mel spectrogram."""
+
+    l1: float = Field(1.0, ge=0)
+    spectral_convergence: float = Field(1.0, ge=0)
+    """Of the amplitude mel: ||predicted - true|| / ||true||, a clip at a time."""
+    delta: float = Field(0.0, ge=0)
+    """L1 of the first difference over time (our addition)."""
+    content: float = Field(0.0, ge=0)
+    """Cross-entropy of the word spoken in every video frame, from the corpus's word times, by a linear head that
+    only training has (our addition; 0 where a corpus has no word times)."""
+
+
+class TrainRecipe(RecipeModel):
+    """Video to log-mel: `unsilent train`."""
+
+    kind: Literal["train"] = "train"
+    name: str
+    model: ReconstructorConfig = ReconstructorConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    run: RunConfig = RunConfig()
+    init: str | None = None
+    """A checkpoint to start from; all weights if not given are fresh."""
+
+
+class VocoderDataConfig(RecipeModel):
+    """Speech to train a vocoder on: shards of clips, folders of audio files, or both."""
+
+    shards: str | None = "runs/shards/grid"
+    split: str | None = "s1-train"
+    folders: tuple[str, ...] = ()
+    """Folders of audio files, read recursively; their bandwidth must reach the mel's highest band."""
+    minutes_per_folder: float | None = Field(None, gt=0)
+    """Use at most this much of each folder."""
+    shards_share: Fraction = 0.5
+    """Probability that a segment comes from the shards, where there are both."""
+    validation: str = "s1-val"
+    validation_clips: int = Field(20, ge=1)
+    segment_frames: int = Field(48, ge=8)
+    """Mel frames of a training segment."""
+    predicted: str | None = None
+    """A video-to-mel checkpoint: train on the mels that it predicts for the shards' clips instead of true ones."""
+
+
+class VocoderLossConfig(RecipeModel):
+    """Weights of the vocoder's losses. Adversarial ones start at ``adversarial_from``."""
+
+    mel: float = Field(15.0, ge=0)
+    stft: float = Field(2.0, ge=0)
+    """Multi-resolution spectral convergence and log-magnitude L1 (Yamamoto et al. 2020)."""
+    adversarial: float = Field(1.0, ge=0)
+    feature_matching: float = Field(2.0, ge=0)
+    adversarial_from: Fraction = 0.6
+    """Fraction of all steps without discriminators: on a CPU they cost several times what the generator does."""
+
+
+class VocoderRecipe(RecipeModel):
+    """Log-mel to waveform: `unsilent vocode`."""
+
+    kind: Literal["vocoder"] = "vocoder"
+    name: str
+    model: VocoderConfig = VocoderConfig()
+    data: VocoderDataConfig = VocoderDataConfig()
+    loss: VocoderLossConfig = VocoderLossConfig()
+    optim: OptimConfig = OptimConfig(lr=5e-4, betas=(0.8, 0.99), warmup=0.02)
+    run: RunConfig = RunConfig(batch_size=16)
+    period_widths: tuple[int, ...] = (16, 32, 64, 128)
+    """Channels of the multi-period discriminators (HiFi-GAN: 32, 128, 512, 1024)."""
+    resolution_width: int = Field(16, ge=1)
+    """Channels of the multi-resolution discriminators (UnivNet: 32)."""
+    steps_per_epoch: int = Field(200, ge=1)
+    """Segments are drawn at random, so an epoch is so many steps."""
+    init: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> VocoderRecipe:
+        if self.data.shards is None and not self.data.folders:
+            raise ValueError("data.shards or data.folders must be given")
+        if self.data.predicted and self.data.shards is None:
+            raise ValueError("data.predicted needs data.shards: the mels are predicted from their mouth crops")
+        return self

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from unsilent.errors import EvaluationError
+from unsilent.evaluation.grammar import best_sentence
+
+VOCABULARY = 12
+WORDS = {"a": [0], "b": [1], "c": [2], "de": [3, 4], "df": [3, 5], "ghi": [6, 7, 8]}
+SLOTS = (("a", "b", "de"), ("c", "df", "de"), ("ghi", "a"))
+
+
+class Table:
+    """Log-probabilities that depend on the whole history, drawn once from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def spell(self, word: str) -> list[int]:
+        return WORDS[word]
+
+    def log_probabilities(self, sequences: list[list[int]]) -> list[NDArray[np.float64]]:
+        return [
+            np.stack([self.next(tuple(sequence[:length])) for length in range(len(sequence) + 1)])
+            for sequence in sequences
+        ]
+
+    def next(self, history: tuple[int, ...]) -> NDArray[np.float64]:
+        logits = np.random.default_rng([self.seed, len(history), *history]).standard_normal(VOCABULARY) * 3
+        return np.asarray(logits - np.log(np.exp(logits).sum()))
+
+    def total(self, words: tuple[str, ...]) -> float:
+        tokens = [token for word in words for token in WORDS[word]]
+        return float(sum(self.next(tuple(tokens[:at]))[token] for at, token in enumerate(tokens)))
+
+
+@given(st.integers(0, 200))
+def test_wide_beam_finds_the_most_probable_sentence(seed: int) -> None:
+    table = Table(seed)
+    expected = max(itertools.product(*SLOTS), key=table.total)
+    assert best_sentence(table, SLOTS, beam=9) == expected
+
+
+@given(st.integers(0, 200), st.integers(1, 9))
+def test_result_is_a_sentence_of_the_grammar(seed: int, beam: int) -> None:
+    words = best_sentence(Table(seed), SLOTS, beam=beam)
+    assert len(words) == len(SLOTS)
+    assert all(word in slot for word, slot in zip(words, SLOTS, strict=True))
+
+
+def test_empty_slots_are_refused() -> None:
+    for grammar in ((), (("a",), ())):
+        with pytest.raises(EvaluationError, match="without words"):
+            best_sentence(Table(0), grammar, beam=2)

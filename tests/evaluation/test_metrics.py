@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evaluation.sounds import speech, with_noise
+from unsilent.errors import EvaluationError
+from unsilent.evaluation import metrics
+from unsilent.evaluation.metrics import HIGHER_IS_BETTER, METRICS, SAMPLE_RATE, common_length, measure, resample
+from unsilent.evaluation.scoring import ALL_METRICS
+
+PACKAGES = {"stoi": "pystoi", "estoi": "pystoi", "pesq_nb": "pesq", "pesq_wb": "pesq", "dnsmos": "onnxruntime"}
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_stoi_is_the_packages(extended: bool) -> None:
+    package = pytest.importorskip("pystoi")
+    clean, noisy = speech(), with_noise(speech(), 5)
+    ours = metrics.estoi(clean, noisy) if extended else metrics.stoi(clean, noisy)
+    assert ours == pytest.approx(package.stoi(clean, noisy, SAMPLE_RATE, extended=extended), abs=1e-12)
+    assert 0.1 < ours < 0.99
+
+
+@pytest.mark.parametrize("mode", ["nb", "wb"])
+def test_pesq_is_the_packages_at_16_khz(mode: str) -> None:
+    package = pytest.importorskip("pesq")
+    clean, noisy = speech(), with_noise(speech(), 10)
+    ours = metrics.pesq_nb(clean, noisy) if mode == "nb" else metrics.pesq_wb(clean, noisy)
+    assert ours == package.pesq(16000, resample(clean, 16000), resample(noisy, 16000), mode)
+
+
+def test_pesq_variants_differ() -> None:
+    pytest.importorskip("pesq")
+    clean, noisy = speech(), with_noise(speech(), 10)
+    assert abs(metrics.pesq_nb(clean, noisy) - metrics.pesq_wb(clean, noisy)) > 0.1
+
+
+def test_mel_l1_is_zero_for_the_same_sound_and_the_log_of_a_gain() -> None:
+    sound = with_noise(speech(), 10)
+    assert metrics.mel_l1(sound, sound) == 0
+    assert metrics.mel_l1(sound, np.asarray(2 * sound, np.float32)) == pytest.approx(np.log(2), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["stoi", "estoi", "pesq_nb", "pesq_wb", "mel_l1", "dnsmos"])
+def test_metric_gets_worse_with_noise(name: str) -> None:
+    means = []
+    for decibels in (20, 10, 0, -5):
+        found = [measure(name, speech(seed=seed), with_noise(speech(seed=seed), decibels, seed)) for seed in range(3)]
+        if any(item.reason and "pip install" in item.reason for item in found):
+            pytest.skip(f"{name} is not installed")
+        means.append(np.mean([item.value for item in found if item.value is not None]))
+    steps = np.diff(means) * (1 if HIGHER_IS_BETTER[name] else -1)
+    # The calibrated scales of PESQ and DNSMOS end at 1: below 0 dB they lie at that floor.
+    assert (steps[:2] < 0).all(), means
+    assert (steps < 0.02).all(), means
+
+
+def test_metrics_get_worse_with_noise_on_real_speech(shared_data: Any) -> None:
+    from unsilent.media import read_audio
+
+    pytest.importorskip("pesq")
+    pytest.importorskip("pystoi")
+    paths = sorted((shared_data / "grid" / "s1").glob("*.mp4"))[:4]
+    real = [read_audio(path, SAMPLE_RATE) for path in paths]
+    for name in ("stoi", "estoi", "pesq_wb", "pesq_nb", "mel_l1"):
+        means = [
+            np.mean([METRICS[name](sound, with_noise(sound, decibels)) for sound in real])
+            for decibels in (20, 15, 10, 5, 0, -5)
+        ]
+        steps = np.diff(means) * (1 if HIGHER_IS_BETTER[name] else -1)
+        assert (steps < 0).all(), (name, means)
+
+
+def test_real_speech_has_the_known_dnsmos(shared_data: Any) -> None:
+    from unsilent.media import read_audio
+
+    pytest.importorskip("onnxruntime")
+    paths = sorted((shared_data / "grid" / "s1").glob("*.mp4"))[:100:20]
+    scores = [measure("dnsmos", sound, sound) for sound in (read_audio(path, SAMPLE_RATE) for path in paths)]
+    if scores[0].reason and "pip install" in scores[0].reason:
+        pytest.skip(scores[0].reason)
+    values = [item.value for item in scores if item.value is not None]
+    assert np.mean(values) == pytest.approx(3.05, abs=0.25)
+
+
+def test_lengths_are_cut_to_the_shorter() -> None:
+    sound = speech()
+    first, second = common_length(sound, sound[: -SAMPLE_RATE // 4])
+    assert len(first) == len(second) == len(sound) - SAMPLE_RATE // 4
+    assert metrics.mel_l1(sound, sound[:-400]) == 0.0
+
+
+def test_lengths_too_far_apart_are_refused() -> None:
+    sound = speech()
+    for name in METRICS:
+        found = measure(name, sound, sound[: -round(0.51 * SAMPLE_RATE)])
+        assert found.value is None
+        assert found.reason is not None
+        assert "differ" in found.reason or "pip install" in found.reason
+
+
+@pytest.mark.parametrize("name", ["stoi", "estoi", "pesq_nb", "pesq_wb", "dnsmos"])
+def test_silence_is_missing_not_zero(name: str) -> None:
+    sound = speech()
+    found = measure(name, sound, np.zeros_like(sound))
+    assert found.value is None
+    assert found.reason
+
+
+def test_mel_l1_of_silence_is_a_number() -> None:
+    sound = speech()
+    assert (measure("mel_l1", sound, np.zeros_like(sound)).value or 0) > 1
+
+
+def test_too_short_for_stoi_is_missing() -> None:
+    pytest.importorskip("pystoi")
+    found = measure("stoi", speech(0.2), speech(0.2))
+    assert found.value is None
+    assert "0.4 s" in str(found.reason)
+
+
+def test_pesq_without_utterances_is_missing() -> None:
+    pytest.importorskip("pesq")
+    click = np.zeros(SAMPLE_RATE, np.float32)
+    click[100] = 1e-4
+    found = measure("pesq_wb", click, click)
+    assert found.value is None
+    assert found.reason == "PESQ cannot be computed: No utterances detected"
+
+
+def test_pesq_refuses_what_its_code_has_no_room_for() -> None:
+    pytest.importorskip("pesq")
+    long = np.ones(61 * SAMPLE_RATE, np.float32)
+    assert "60 s" in str(measure("pesq_wb", long, long).reason)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_missing(bad: float) -> None:
+    sound = speech()
+    broken = sound.copy()
+    broken[7] = bad
+    for name in METRICS:
+        assert measure(name, sound, broken).value is None
+
+
+@pytest.mark.parametrize(("name", "package"), PACKAGES.items())
+def test_missing_package_is_a_missing_metric(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = builtins.__import__
+
+    def refuse(
+        module: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        if module.split(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {module!r}")
+        return genuine(module, globals, locals, fromlist or (), level)
+
+    from unsilent.evaluation import dnsmos
+
+    dnsmos._session.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, package, None)
+    found = measure(name, speech(0.5), speech(0.5))
+    assert found.value is None
+    assert "pip install unsilent[eval]" in str(found.reason)
+
+
+def test_unknown_metric_is_an_error() -> None:
+    with pytest.raises(EvaluationError, match=r"mos: no such metric; choose from stoi"):
+        measure("mos", speech(0.5), speech(0.5))
+
+
+def test_every_metric_has_a_direction() -> None:
+    assert set(HIGHER_IS_BETTER) == set(ALL_METRICS)
+
+
+@given(st.integers(0, 2000), st.integers(0, 2000), st.sampled_from(["mel_l1", "stoi", "pesq_wb"]))
+def test_any_lengths_give_a_value_or_a_reason(first: int, second: int, name: str) -> None:
+    found = measure(name, speech()[:first], speech(seed=3)[:second])
+    assert (found.value is None) == (found.reason is not None)

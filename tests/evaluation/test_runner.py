@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.evaluation.sounds import TEXTS, Echo, clips, with_noise
+from unsilent.corpora.grid import GRAMMAR
+from unsilent.errors import EvaluationError, FaceError
+from unsilent.evaluation import SYSTEMS, EvalClip, evaluate, model_systems, scoring
+from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
+from unsilent.evaluation.wer import Grammar
+
+GRID = tuple(tuple(slot.values()) for slot in GRAMMAR)
+
+
+class Clairvoyant:
+    """A recogniser that hears what it is told."""
+
+    name = "clairvoyant"
+    version = "1"
+
+    def transcribe(self, samples: Samples, sample_rate: int) -> str:
+        return "bin blue at F 2, now"
+
+    def transcribe_grammar(self, samples: Samples, grammar: Grammar, sample_rate: int = SAMPLE_RATE) -> str:
+        return "bin blue at f two soon"
+
+
+@pytest.fixture
+def clairvoyant(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jiwer")
+    monkeypatch.setattr(scoring, "_recogniser", lambda model: Clairvoyant())
+
+
+def noisy(clip: EvalClip) -> Samples:
+    return with_noise(clip.real, 0)
+
+
+def test_report_has_every_system_metric_and_clip(clairvoyant: None) -> None:
+    known = clips(4)
+    report = evaluate(model_systems(Echo(known), known, list(SYSTEMS)), known, grammar=GRID, workers=0, corpus="grid")
+    data = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert list(data["systems"]) == list(SYSTEMS)
+    for metrics in data["systems"].values():
+        assert list(metrics) == [
+            "stoi", "estoi", "pesq_nb", "pesq_wb", "mel_l1", "dnsmos", "wer_constrained", "wer_free",
+        ]  # fmt: skip
+        for summary in metrics.values():
+            assert {"mean", "low", "high", "n"} <= set(summary) <= {"mean", "low", "high", "n", "missing"}
+    assert {"corpus", "split", "systems", "clips", "recogniser", "versions", "model"} == set(data)
+    assert [row["id"] for row in data["clips"]] == [clip.id for clip in known]
+    assert data["systems"]["real"]["mel_l1"] == {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 4}
+    assert data["recogniser"]["chance_wer"] == pytest.approx(0.81)
+
+
+def test_word_error_rate_is_errors_over_words(clairvoyant: None) -> None:
+    known = clips(4)
+    report = evaluate({"real": lambda clip: clip.real}, known, ("wer_free", "wer_constrained"), grammar=GRID)
+    summary = report.systems["real"]
+    # Right for the first clip; the others share "two" or nothing with it.
+    wrong = [sum(a != b for a, b in zip(t.split(), TEXTS[0].split(), strict=True)) for t in TEXTS]
+    assert summary["wer_free"].interval is not None
+    assert summary["wer_constrained"].interval is not None
+    assert summary["wer_free"].interval.mean == pytest.approx(sum(wrong) / 24)
+    constrained = [sum(a != b for a, b in zip(t.split(), "bin blue at f two soon".split(), strict=True)) for t in TEXTS]
+    assert summary["wer_constrained"].interval.mean == pytest.approx(sum(constrained) / 24)
+    assert report.as_dict()["clips"][0]["systems"]["real"]["heard"]["wer_free"] == "bin blue at F 2, now"
+
+
+def test_processes_change_nothing() -> None:
+    known = clips(5, 0.6)
+    systems = {"noisy": noisy}
+    alone = evaluate(systems, known, ("mel_l1", "stoi"), workers=0).as_dict()
+    assert evaluate(systems, known, ("mel_l1", "stoi"), workers=2).as_dict() == alone
+
+
+def test_failing_system_is_missing_with_its_reason() -> None:
+    known = clips(3, 0.6)
+
+    def fails_once(clip: EvalClip) -> Samples:
+        if clip.id.endswith("1"):
+            raise FaceError("clip1: no face")
+        return clip.real
+
+    report = evaluate({"model": fails_once}, known, ("mel_l1",))
+    assert report.as_dict()["systems"]["model"]["mel_l1"] == {
+        "mean": 0.0, "low": 0.0, "high": 0.0, "n": 2, "missing": {"clip1: no face": 1},
+    }  # fmt: skip
+    assert report.as_dict()["clips"][1]["systems"]["model"] == {
+        "mel_l1": None,
+        "missing": {"mel_l1": "clip1: no face"},
+    }
+
+
+def test_silent_output_is_missing_and_all_words_are_lost(clairvoyant: None) -> None:
+    known = clips(2)
+    report = evaluate({"mute": lambda clip: np.zeros_like(clip.real)}, known, ("stoi", "mel_l1"))
+    summary = report.as_dict()["systems"]["mute"]
+    assert summary["stoi"]["mean"] is None
+    assert summary["stoi"]["n"] == 0
+    assert summary["mel_l1"]["n"] == 2
+
+
+def test_without_text_or_grammar_there_is_no_word_error_rate(clairvoyant: None) -> None:
+    clip = clips(1)[0]
+    mute = EvalClip(clip.id, None, clip.real, clip.crops)
+    summary = evaluate({"real": lambda c: c.real}, [mute], ("wer_free", "wer_constrained")).as_dict()["systems"]["real"]
+    assert "no text" in next(iter(summary["wer_free"]["missing"]))
+    assert "no grammar" in next(iter(summary["wer_constrained"]["missing"]))
+
+
+def test_sound_is_saved_except_the_real(tmp_path: Path) -> None:
+    known = clips(1, 0.6)
+    evaluate({"real": lambda c: c.real, "noisy": noisy}, known, ("mel_l1",), save_audio=tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.wav")] == ["noisy/s1/clip0.wav"]
+
+
+def test_progress_counts_clips_and_systems() -> None:
+    ticks: list[int] = []
+    evaluate({"a": noisy, "b": noisy}, clips(2, 0.6), ("mel_l1",), advance=lambda: ticks.append(1))
+    assert len(ticks) == 4
+
+
+def test_nothing_to_evaluate() -> None:
+    known = clips(1, 0.6)
+    for systems, chosen in (({}, known), ({"a": noisy}, []), ({"a": noisy}, known * 2)):
+        with pytest.raises(EvaluationError, match="nothing to evaluate"):
+            evaluate(systems, chosen)
+    with pytest.raises(EvaluationError, match="mos: choose from"):
+        evaluate({"a": noisy}, known, ("mos",))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unsilent.errors import EvaluationError
+from unsilent.evaluation import bootstrap_mean, bootstrap_ratio, statistics
+
+values = st.lists(st.floats(-100, 100), min_size=1, max_size=40)
+
+
+@given(values)
+def test_interval_contains_the_mean(numbers: list[float]) -> None:
+    found = bootstrap_mean(numbers)
+    assert found.mean == pytest.approx(np.mean(numbers))
+    assert found.low - 1e-9 <= found.mean <= found.high + 1e-9
+    assert found.n == len(numbers)
+
+
+@given(values, st.integers(0, 100))
+def test_interval_is_deterministic(numbers: list[float], seed: int) -> None:
+    assert bootstrap_mean(numbers, seed=seed) == bootstrap_mean(numbers, seed=seed)
+
+
+def test_seeds_differ() -> None:
+    numbers = np.random.default_rng(0).standard_normal(30).tolist()
+    assert bootstrap_mean(numbers, seed=0) != bootstrap_mean(numbers, seed=1)
+
+
+def test_interval_has_the_width_theory_gives() -> None:
+    numbers = np.random.default_rng(0).standard_normal(400)
+    found = bootstrap_mean(numbers.tolist())
+    expected = 2 * 1.96 * numbers.std() / np.sqrt(len(numbers))
+    assert found.high - found.low == pytest.approx(expected, rel=0.1)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    hits = 0
+    for seed in range(200):
+        found = bootstrap_mean(random.standard_normal(50).tolist(), seed=seed, resamples=300)
+        hits += found.low <= 0 <= found.high
+    assert 0.90 <= hits / 200 <= 0.99
+
+
+def test_ratio_is_of_sums_not_the_mean_of_ratios() -> None:
+    found = bootstrap_ratio([0, 6], [2, 6])
+    assert found.mean == 0.75
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+def test_drawing_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = np.random.default_rng(0).standard_normal(30).tolist()
+    whole = bootstrap_mean(numbers)
+    monkeypatch.setattr(statistics, "_CELLS", 1000)
+    assert bootstrap_mean(numbers) == whole
+
+
+def test_nothing_cannot_be_averaged() -> None:
+    with pytest.raises(EvaluationError, match="no clip has this metric"):
+        bootstrap_mean([])
+    with pytest.raises(EvaluationError, match="no clip has this metric"):
+        bootstrap_ratio([1], [0])

@@ -748,6 +748,29 @@ def test_packets_are_copied_and_rotation_is_kept(tmp_path: Path, rotation: int, 
     assert probe(output).rotation == rotation
 
 
+@pytest.mark.parametrize("source", [".mkv", ".mov", ".ts", ".flv"])
+@pytest.mark.parametrize("target", [".mp4", ".mkv"])
+def test_pictures_stored_out_of_order_are_copied(tmp_path: Path, source: str, target: str) -> None:
+    video = make_video(tmp_path / f"in{source}", codec="libx264", frames=30)
+    with av.open(str(video)) as container:
+        shown = [packet.pts for packet in container.demux(video=0) if packet.size]
+    assert shown != sorted(shown, key=lambda time: time or 0)
+    mux_speech(video, click(1.2, 0.5, RATE), RATE, tmp_path / f"out{target}")
+    assert numbers(tmp_path / f"out{target}") == list(range(30))
+    assert click_time(read_audio(tmp_path / f"out{target}"), RATE) == pytest.approx(0.5, abs=0.002)
+    if source != ".ts":
+        # A transport stream marks where each picture begins in another way than a file does.
+        assert _payloads(tmp_path / f"out{target}") == _payloads(video)
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_avi_with_pictures_stored_out_of_order(tmp_path: Path, codec: str) -> None:
+    video = make_video(tmp_path / "in.avi", codec=codec, frames=30, options={"bf": "2"})
+    assert numbers(video) == list(range(30))
+    mux_speech(video, click(1.2, 0.5, RATE), RATE, tmp_path / "out.mp4")
+    assert numbers(tmp_path / "out.mp4") == list(range(30))
+
+
 def test_hevc_is_copied_under_the_tag_that_all_players_know(tmp_path: Path) -> None:
     video = make_video(tmp_path / "in.mkv", codec="libx265", frames=10)
     mux_speech(video, click(0.4, 0.2, RATE), RATE, tmp_path / "out.mp4")

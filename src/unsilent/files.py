@@ -25,7 +25,7 @@ def atomic_path(output: str | Path) -> Iterator[Path]:
         OutputError: the folder cannot be made or written, or the disk is full.
     """
     target = Path(output)
-    temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}.partial{target.suffix}")
+    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}.partial{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from unsilent.cli import main
 from unsilent.corpora import fetch as module
 from unsilent.corpora.fetch import Archive, fetch, grid_archives, unpack
 from unsilent.corpora.grid import GridCorpus
@@ -321,3 +322,37 @@ def test_speakers_and_sources_are_checked() -> None:
         grid_archives(["anna"])
     with pytest.raises(CorpusError, match="give zenodo or sheffield"):
         grid_archives(["s1"], source="kaggle")
+
+
+# --- command line --------------------------------------------------------------------------------------------------
+
+
+def test_command(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = zipped({"alignments/s1/bbaf2n.align": b"0 1000 bin\n"})
+    server.files.update({"/s1.zip": SPEAKER, "/alignments.zip": words})
+    server.files["/api"] = json.dumps({"files": [{"key": "s1.zip", "checksum": md5(SPEAKER)}]}).encode()
+    monkeypatch.setattr(module, "ZENODO_RECORD", f"{server.url}/api")
+    monkeypatch.setattr(module, "_ZENODO_FILE", server.url + "/{name}")
+    arguments = ["fetch", "grid", "--speakers", "s1", "-o", str(tmp_path), "--json", "-"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    data = json.loads(printed.out)
+    assert [(item["name"], item["verified"]) for item in data["archives"]] == [
+        ("s1.zip", "published"),
+        ("alignments.zip", "first use"),
+    ]
+    assert "nobody publishes a checksum" in printed.err
+    assert left(tmp_path) == [
+        "alignments/s1/bbaf2n.align",
+        "archives/alignments.zip.json",
+        "archives/s1.zip.json",
+        "s1/bbaf2n.mpg",
+        "s1/lwwz9s.mpg",
+    ]
+
+
+def test_command_names_the_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "grid", "--speakers", "s21"]) == 2
+    assert capsys.readouterr().err == "error: s21: has no video; give some of s1 ... s34 but s21\n"

@@ -87,9 +87,10 @@ def test_two_faces_are_two_finds(portrait: Any) -> None:
 def test_the_mesh_lies_on_the_lips(portrait: Any, size: float, angle: float) -> None:
     affine = cv2.getRotationMatrix2D((165, 130), angle, 1)
     turned = cv2.warpAffine(portrait.picture, affine, (330, 300))
-    picture = cv2.resize(turned, None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
+    picture = np.asarray(cv2.resize(turned, None, fx=size, fy=size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     mesh = FaceMesh()
-    found = mesh(picture, Square(165 * size, 125 * size, 150 * size, 0.0))
+    (face,) = FaceDetector()(picture, [whole(picture)])
+    found = mesh(picture, face.region())
     found = mesh(picture, found.next_region)
     assert found.score > 0.9
     corners = np.array([[139.0, 139.1, 1], [186.8, 141.4, 1]]) @ affine.T
@@ -105,7 +106,7 @@ def test_the_mesh_of_a_wall_is_no_face(empty: NDArray[np.uint8]) -> None:
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("side", [40.0, 96.0, 250.0, 400.0])
 def test_a_warp_samples_where_it_says(side: float, colour: bool) -> None:
-    y, x = np.mgrid[:500, :600].astype(np.float64)
+    y, x = np.mgrid[:540, :620].astype(np.float64)
     ramp = (0.3 * x + 0.1 * y).round().astype(np.uint8)
     frame = np.stack([ramp] * 3, axis=-1) if colour else ramp
     to_frame = Square(290.3, 260.8, side, 0.3).to_frame(96)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -80,6 +80,21 @@ class MouthTrack:
         """How many frames the face was lost in."""
         return int((~self.valid).sum())
 
+    @classmethod
+    def of(cls, mouths: Sequence[MouthFrame]) -> MouthTrack:
+        """Collect the frames of one clip, at least one."""
+        return cls(
+            crops=np.stack([mouth.crop for mouth in mouths]),
+            valid=np.array([mouth.valid for mouth in mouths]),
+            confidence=np.array([mouth.confidence for mouth in mouths], dtype=np.float32),
+            aperture=np.array([mouth.aperture for mouth in mouths], dtype=np.float32),
+            centre=np.stack([mouth.centre for mouth in mouths]),
+            transform=np.stack([mouth.transform for mouth in mouths]),
+            box=np.stack([mouth.box for mouth in mouths]),
+            faces=mouths[-1].faces,
+            face=mouths[-1].face,
+        )
+
 
 def track_mouth(frames: Iterable[NDArray[np.uint8]], *, face: int | None = None, name: str = "video") -> MouthTrack:
     """Find, follow and cut out the mouth of the one who speaks.
@@ -94,17 +109,7 @@ def track_mouth(frames: Iterable[NDArray[np.uint8]], *, face: int | None = None,
         FaceError: there is no frame, no face, no face of that number, or the face is in under half of the frames.
     """
     mouths = list(stream_mouth(frames, face=face, name=name))
-    return MouthTrack(
-        crops=np.stack([mouth.crop for mouth in mouths]),
-        valid=np.array([mouth.valid for mouth in mouths]),
-        confidence=np.array([mouth.confidence for mouth in mouths], dtype=np.float32),
-        aperture=np.array([mouth.aperture for mouth in mouths], dtype=np.float32),
-        centre=np.stack([mouth.centre for mouth in mouths]),
-        transform=np.stack([mouth.transform for mouth in mouths]),
-        box=np.stack([mouth.box for mouth in mouths]),
-        faces=mouths[-1].faces,
-        face=mouths[-1].face,
-    )
+    return MouthTrack.of(mouths)
 
 
 def stream_mouth(

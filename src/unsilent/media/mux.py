@@ -24,13 +24,13 @@ from unsilent.media.container import (
     FFMPEG_ERRORS,
     Damage,
     codec_name,
-    nominal_rate,
     open_media,
     packets,
     refusal,
     video_stream,
 )
 from unsilent.media.encoding import SYNTHETIC_TAG, AudioEncoder, SoundFormat, checked_samples
+from unsilent.media.layout import PacketTimes, packet_times
 from unsilent.media.video import probe, read_video
 
 if TYPE_CHECKING:
@@ -146,10 +146,10 @@ def mux_speech(video: str | Path, samples: NDArray[np.float32], sample_rate: int
     sound = resample(checked, sample_rate, rate)
     with atomic_path(target) as temporary:
         if _may_copy(info.video_codec, info.rotation, kind):
-            layout = _layout(source, kind)
-            if layout is not None:
+            times = packet_times(source, kind.container, kind.reorders)
+            if times is not None:
                 try:
-                    _copy(source, sound[: round(layout.duration * rate)], rate, temporary, kind, layout)
+                    _copy(source, sound[: round(times.duration * rate)], rate, temporary, kind, times)
                     return
                 except FFMPEG_ERRORS as error:
                     logger.info("%s: its pictures cannot be copied into %s (%s)", source, target.suffix, error)
@@ -161,47 +161,6 @@ def mux_speech(video: str | Path, samples: NDArray[np.float32], sample_rate: int
 
 def _may_copy(codec: str, rotation: int, kind: PictureFormat) -> bool:
     return codec in kind.copies and (kind.turns or rotation == 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """When a stream's packets begin and how long they last."""
-
-    start: int
-    """First shown time, in the stream's time base."""
-    duration: float
-    """Seconds from the first picture's beginning to the last one's end."""
-
-
-def _layout(path: Path, kind: PictureFormat) -> _Layout | None:
-    """Return the stream's times, ``None`` where its packets cannot be copied and be shown as before."""
-    start: int | None = None
-    end = 0
-    last_dts: int | None = None
-    with open_media(path) as container:
-        stream = video_stream(container, path)
-        if stream.time_base is None:
-            return None
-        period = round(1 / nominal_rate(stream) / stream.time_base)
-        for packet in packets(container, stream, Damage(path, "video")):
-            if packet.size == 0:
-                continue
-            pts, dts = packet.pts, packet.dts
-            if pts is None or dts is None or packet.is_corrupt or (last_dts is not None and dts <= last_dts):
-                return None
-            # Pictures that are decoded but not shown (an edit list) need a container that can say so.
-            hidden = packet.is_discard
-            if (hidden and kind.container not in {"mp4", "mov"}) or (pts != dts and not kind.reorders):
-                return None
-            last_dts = dts
-            if not hidden:
-                start = pts if start is None else min(start, pts)
-                end = max(end, pts + (packet.duration or period))
-        if start is None or end <= start:
-            return None
-        if stream.start_time is not None:
-            start = stream.start_time
-        return _Layout(start, float((end - start) * stream.time_base))
 
 
 @contextmanager
@@ -217,7 +176,7 @@ def _sink(source: Path, temporary: Path, kind: PictureFormat) -> Iterator[Output
 
 
 def _copy(
-    source: Path, sound: NDArray[np.float32], rate: int, temporary: Path, kind: PictureFormat, layout: _Layout
+    source: Path, sound: NDArray[np.float32], rate: int, temporary: Path, kind: PictureFormat, times: PacketTimes
 ) -> None:
     with open_media(source) as container, _sink(source, temporary, kind) as sink:
         stream = video_stream(container, source)
@@ -227,11 +186,13 @@ def _copy(
             # Apple's players show no HEVC under FFmpeg's default tag, hev1.
             picture.codec_context.codec_tag = "hvc1"
         speech = _Sound(AudioEncoder(sink, kind.sound, rate), sound, rate)
-        for packet in packets(container, stream, Damage(source, "video")):
-            if packet.size == 0 or packet.pts is None or packet.dts is None or packet.time_base is None:
-                continue
-            packet.pts -= layout.start
-            packet.dts -= layout.start
+        demuxed = (packet for packet in packets(container, stream, Damage(source, "video")) if packet.size)
+        for packet, early in itertools.zip_longest(demuxed, times.first_dts):
+            dts = early if packet.dts is None else packet.dts
+            if packet.pts is None or dts is None:
+                raise ValueError("the file changed while it was read")
+            packet.pts -= times.start
+            packet.dts = dts - times.start
             for spoken in speech.until(float(packet.dts * packet.time_base)):
                 sink.mux(spoken)
             packet.stream = picture

@@ -40,6 +40,10 @@ class Timeline:
     Args:
         period: nominal seconds between two frames.
         origin: time at which the first frame is expected, seconds.
+
+    Attributes:
+        end: when the last frame so far ends, seconds.
+        replaced: how many times that the file gives were not believed.
     """
 
     def __init__(self, period: float, origin: float = 0.0) -> None:
@@ -83,7 +87,7 @@ class Timeline:
     def _spread(self, run: list[Timed[T]], until: float | None) -> Iterator[tuple[float, T]]:
         if not run:
             return
-        self.replaced += len(run)
+        self.replaced += sum(frame.time is not None for frame in run)
         step = self.period if until is None else (until - self._last) / (len(run) + 1)
         for frame in run:
             yield self._place(self._last + step, frame)

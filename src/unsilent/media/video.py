@@ -33,6 +33,7 @@ from unsilent.media.timing import Timed, Timeline, constant_rate
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -115,6 +116,11 @@ class _Source:
         self.stream = video_stream(container, path)
         self.damage = Damage(path, "video")
         self.zero = seconds(self.stream.start_time, self.stream.time_base)
+        # AVI has no times of display. What FFmpeg makes up for pictures stored out of order is wrong; their times of
+        # decoding are evenly spaced, and the first picture belongs to the file's beginning.
+        self._by_decoding = container.format.name == "avi" and bool(self.stream.codec_context.has_b_frames)
+        if self._by_decoding:
+            self.zero = None
         threaded = self.stream.width * self.stream.height >= _THREADED_PIXELS
         self.stream.thread_type = "AUTO" if threaded else "NONE"
 
@@ -133,11 +139,17 @@ class _Source:
                 continue
             for frame in frames:
                 self.damage.concealed += bool(frame.is_corrupt)
-                time = seconds(frame.pts, frame.time_base)
+                time = seconds(self._clock(frame, packet), frame.time_base)
                 if self.zero is None:
                     self.zero = time
                 duration = seconds(frame.duration, frame.time_base) or 0.0
                 yield Timed(None if time is None else time - (self.zero or 0.0), duration, frame)
+
+    def _clock(self, frame: VideoFrame, packet: Packet[VideoStream]) -> int | None:
+        if not self._by_decoding:
+            return frame.pts
+        # The last pictures come out when no packet goes in any more, and then carry no time of their own.
+        return frame.dts if packet.size else None
 
     def frames_from(self, time: float) -> Iterator[Timed[VideoFrame]] | None:
         """Yield frames from a keyframe at or before ``time``; ``None`` where the file cannot be sought in."""

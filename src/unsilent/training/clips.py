@@ -85,6 +85,7 @@ class ClipData(Dataset[ClipSample]):
         seed: of the run; with a sample's key it determines its augmentation.
         augment: what to do to the crops, or None for the centre crop.
         vocabulary: index of every word, from 1.
+        window: with ``augment``, a random stretch of this many video frames instead of the whole clip.
         cache: keep decoded clips in memory.
         on_load: called after every clip that is loaded into the cache at construction.
     """
@@ -98,11 +99,12 @@ class ClipData(Dataset[ClipSample]):
         seed: int = 0,
         augment: AugmentConfig | None = None,
         vocabulary: dict[str, int] | None = None,
+        window: int | None = None,
         cache: bool = True,
         on_load: Callable[[], None] | None = None,
     ) -> None:
         self.rows, self.mel, self.encoder, self.seed, self.augment = rows, mel, encoder, seed, augment
-        self.vocabulary = vocabulary or {}
+        self.vocabulary, self.window = vocabulary or {}, window
         self._cache: list[tuple[NDArray[np.uint8], Tensor, int, Tensor]] | None = None
         if cache:
             self._cache = []
@@ -117,10 +119,17 @@ class ClipData(Dataset[ClipSample]):
     def __getitem__(self, key: SampleKey | int) -> ClipSample:
         index = key if isinstance(key, int) else key.index
         crops, mel, mel_frames, words = self._cache[index] if self._cache is not None else self._load(self.rows[index])
-        if self.augment is not None and not isinstance(key, int):
-            crops = augment_crops(crops, self.encoder.crop, self.augment, sample_rng(self.seed, key))
-        else:
+        if self.augment is None or isinstance(key, int):
             crops = centre_crop(crops, self.encoder.crop)
+        else:
+            rng = sample_rng(self.seed, key)
+            if self.window is not None and len(crops) > self.window:
+                first = int(rng.integers(0, len(crops) - self.window + 1))
+                ratio = mel.shape[1] // len(crops)
+                crops, words = crops[first : first + self.window], words[first : first + self.window]
+                mel = mel[:, first * ratio : (first + self.window) * ratio]
+                mel_frames = min(max(mel_frames - first * ratio, 0), mel.shape[1])
+            crops = augment_crops(crops, self.encoder.crop, self.augment, rng)
         return ClipSample(torch.from_numpy(np.ascontiguousarray(crops)), mel, mel_frames, words)
 
     def _load(self, row: ClipRow) -> tuple[NDArray[np.uint8], Tensor, int, Tensor]:

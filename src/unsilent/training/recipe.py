@@ -91,6 +91,8 @@ class DataConfig(RecipeModel):
     validation: str = "s1-val"
     """Split for validation; never a test split."""
     validation_clips: int = Field(50, ge=1)
+    window: int | None = Field(None, ge=1)
+    """Train on a random stretch of this many video frames of every clip; the whole clip if not given."""
     augment: AugmentConfig = AugmentConfig()
 
 

@@ -50,8 +50,9 @@ class VideoTask:
         self.vocabulary = _vocabulary(train) if recipe.loss.content else {}
         common: dict[str, Any] = {"mel": config.mel, "encoder": config.encoder, "vocabulary": self.vocabulary}
         self._train = ClipData(
-            train, seed=recipe.run.seed, augment=data.augment, cache=recipe.run.cache, on_load=on_load, **common
-        )
+            train, seed=recipe.run.seed, augment=data.augment, window=data.window,
+            cache=recipe.run.cache, on_load=on_load, **common
+        )  # fmt: skip
         self._held_out = ClipData(held_out, cache=True, **common)
         torch.manual_seed(recipe.run.seed)
         model = load_reconstructor(Path(recipe.init))[0] if recipe.init else build_reconstructor(config)

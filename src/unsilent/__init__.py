@@ -1,9 +1,9 @@
 """Give silent video of a talking person its speech back, and train the models that do it.
 
-    import unsilent
-    voice = unsilent.load("grid")
-    speech = voice.speak("silent.mp4")
-    speech.save("spoken.mp4")
+import unsilent
+voice = unsilent.load("grid")
+speech = voice.speak("silent.mp4")
+speech.save("spoken.mp4")
 """
 
 from __future__ import annotations

@@ -128,6 +128,8 @@ class Task:
         self.total = total
         self.unit = unit
         self.done = 0.0
+        self.resumed = 0.0
+        """How much was done before this process; it does not count in the rate."""
         self.started = time.monotonic()
         self._lock = threading.Lock()
 
@@ -137,6 +139,12 @@ class Task:
             self.done += amount
         _display.refresh(self)
 
+    def restart(self, done: float = 0.0) -> None:
+        """Count from ``done``, which an earlier run did, and measure the rate from now."""
+        with self._lock:
+            self.done = self.resumed = done
+            self.started = time.monotonic()
+
     def describe(self, description: str) -> None:
         """Change the words in front of the bar."""
         self.description = description
@@ -145,9 +153,9 @@ class Task:
     def seconds_left(self) -> float | None:
         """Return an estimate from the mean rate so far, or None where there is no ground for one."""
         elapsed = time.monotonic() - self.started
-        if not self.total or self.done <= 0 or elapsed <= 0:
+        if not self.total or self.done <= self.resumed or elapsed <= 0:
             return None
-        return max(0.0, self.total - self.done) * elapsed / self.done
+        return max(0.0, self.total - self.done) * elapsed / (self.done - self.resumed)
 
     def line(self) -> str:
         """Return the state in one line of text, for output that is not a terminal."""
@@ -155,7 +163,7 @@ class Task:
         parts = [f"{self.done:.0f} {self.unit}".rstrip()]
         if self.total:
             parts = [f"{self.done:.0f}/{self.total:.0f} {self.unit}".rstrip(), f"{100 * self.done / self.total:.0f} %"]
-        parts.append(f"{self.done / elapsed:.1f}/s")
+        parts.append(f"{(self.done - self.resumed) / elapsed:.1f}/s")
         left = self.seconds_left()
         if left is not None:
             parts.append(f"{_clock(left)} left")

@@ -25,7 +25,8 @@ Judgement = tuple[Tensor, list[Tensor]]
 
 def _conv(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)) -> nn.Module:
     padding = (kernel[0] // 2, kernel[1] // 2)
-    return weight_norm(nn.Conv2d(inputs, outputs, kernel, stride, padding))
+    conv: nn.Module = weight_norm(nn.Conv2d(inputs, outputs, kernel, stride, padding))
+    return conv
 
 
 class _Stack(nn.Module):
@@ -66,7 +67,7 @@ class MultiPeriodDiscriminator(nn.Module):
         judgements = []
         for period, stack in zip(self.periods, self.stacks, strict=True):
             padded = functional.pad(samples[:, None], (0, -samples.shape[1] % period), mode="reflect")
-            judgements.append(stack(padded.unflatten(2, (-1, period))))
+            judgements.append(stack(padded.view(len(samples), 1, -1, period)))
         return judgements
 
 

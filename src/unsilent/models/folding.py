@@ -44,7 +44,9 @@ def fold_batch_norms(model: Module, modality: Modality = "video") -> Module:
                 _fold_modality(conv, norm, modality)
                 setattr(module, norm_name, _Passed())
         if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            conv = module[0]
+            assert isinstance(conv, nn.Conv2d)
+            module[0] = fuse_conv_bn_eval(conv, module[1])
             module[1] = _Passed()
     return folded
 
@@ -52,6 +54,4 @@ def fold_batch_norms(model: Module, modality: Modality = "video") -> Module:
 def _fold_modality(conv: nn.Conv1d, norm: ModalityBatchNorm, modality: Modality) -> None:
     name = modality if norm.split else "video"
     mean, var = getattr(norm, f"{name}_mean"), getattr(norm, f"{name}_var")
-    conv.weight, conv.bias = fuse_conv_bn_weights(
-        conv.weight, conv.bias, mean, var, norm.eps, norm.weight, norm.bias
-    )
+    conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, mean, var, norm.eps, norm.weight, norm.bias)

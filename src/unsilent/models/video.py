@@ -101,6 +101,6 @@ class VideoEncoder(nn.Module):
         maps = self.stages(self.stem(scaled, mask))
         flat = maps.flatten(1) if self.config.pooling == "flatten" else maps.mean((2, 3))
         vectors = self.dropout(self.project(flat))
-        out = vectors.new_zeros(*mask.shape, vectors.shape[-1])
+        out: Tensor = vectors.new_zeros(*mask.shape, vectors.shape[-1])
         out[mask] = vectors
         return out

@@ -29,7 +29,8 @@ class ConvNeXtBlock(nn.Module):
     def forward(self, x: Tensor, keep: Tensor) -> Tensor:
         y = self.norm(self.depthwise(x).transpose(1, 2))
         y = self.project(functional.gelu(self.expand(y))) * self.scale
-        return (x + y.transpose(1, 2)) * keep
+        out: Tensor = (x + y.transpose(1, 2)) * keep
+        return out
 
 
 class Vocoder(nn.Module):

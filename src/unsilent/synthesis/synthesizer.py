@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,19 +16,19 @@ from unsilent.features import MelConfig, log_mel
 from unsilent.media import read_video
 from unsilent.models.config import ReconstructorConfig
 from unsilent.models.folding import fold_batch_norms
-from unsilent.models.pretrained import load_reconstructor, load_vocoder, read_card
+from unsilent.models.pretrained import load_reconstructor, load_vocoder
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.models.vocoder import Vocoder
+from unsilent.synthesis.clock import Clock
 from unsilent.synthesis.speech import Speech
 from unsilent.synthesis.windows import WindowPlan, windowed_mel, windowed_samples
 
-__all__ = ["Synthesizer", "load", "shipped_models"]
+__all__ = ["SpeechStream", "Synthesizer", "load", "shipped_models"]
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 DEFAULT_MODEL = "grid"
 VOCODER_FOLDER = "vocoder"
-T = TypeVar("T")
 
 
 def shipped_models() -> list[str]:
@@ -111,30 +110,18 @@ class Synthesizer:
             MediaError: the file cannot be read as video.
             FaceError: there is no usable face.
         """
-        clock = _Clock()
+        stream = self.stream(video, face=face, on_frame=on_frame)
         frames: list[MouthFrame] = []
         mels: list[NDArray[np.float32]] = []
-        stream = self._crops(Path(video), face, clock, frames.append, on_frame)
-        samples = np.concatenate(list(self._samples(stream, clock, mels.append)))
-        return Speech(
-            samples,
-            self.sample_rate,
-            np.concatenate(mels, axis=1),
-            MouthTrack.of(frames),
-            Path(video),
-            clock.seconds,
-        )
+        samples = np.concatenate(list(stream.pieces(frames.append, mels.append)))
+        mel = np.concatenate(mels, axis=1)
+        return Speech(samples, self.sample_rate, mel, MouthTrack.of(frames), Path(video), stream.timings)
 
-    def stream_file(
+    def stream(
         self, video: str | Path, *, face: int | None = None, on_frame: Callable[[], None] | None = None
-    ) -> Iterator[NDArray[np.float32]]:
-        """Speech of a video in pieces that follow one another, with memory that does not grow with its length.
-
-        Arguments and errors as `speak`.
-        """
-        clock = _Clock()
-        stream = self._crops(Path(video), face, clock, lambda frame: None, on_frame)
-        yield from self._samples(stream, clock, lambda mel: None)
+    ) -> SpeechStream:
+        """Speech of a video in pieces, with memory that does not grow with its length. Arguments as `speak`."""
+        return SpeechStream(self, Path(video), face, on_frame)
 
     def speak_crops(self, crops: NDArray[np.uint8]) -> Speech:
         """Speech of mouth crops (T, 96, 96) at 25 fps, as `unsilent.face.track_mouth` cuts them.
@@ -144,9 +131,9 @@ class Synthesizer:
         """
         if not len(crops):
             raise FaceError("no mouth crops were given")
-        clock = _Clock()
+        clock = Clock()
         mels: list[NDArray[np.float32]] = []
-        samples = np.concatenate(list(self._samples(iter(crops), clock, mels.append)))
+        samples = np.concatenate(list(self.samples(iter(crops), clock, mels.append)))
         return Speech(samples, self.sample_rate, np.concatenate(mels, axis=1), timings=clock.seconds)
 
     def mel(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -174,24 +161,10 @@ class Synthesizer:
         """The mel definition."""
         return self.config.mel
 
-    def _crops(
-        self,
-        video: Path,
-        face: int | None,
-        clock: _Clock,
-        keep: Callable[[MouthFrame], None],
-        on_frame: Callable[[], None] | None,
-    ) -> Iterator[NDArray[np.uint8]]:
-        decoded = clock.iterate("decode", read_video(video, FPS))
-        for frame in clock.iterate("face", stream_mouth(decoded, face=face, name=str(video))):
-            keep(frame)
-            if on_frame:
-                on_frame()
-            yield frame.crop
-
-    def _samples(
-        self, crops: Iterable[NDArray[np.uint8]], clock: _Clock, keep: Callable[[NDArray[np.float32]], None]
+    def samples(
+        self, crops: Iterable[NDArray[np.uint8]], clock: Clock, on_mel: Callable[[NDArray[np.float32]], None]
     ) -> Iterator[NDArray[np.float32]]:
+        """Samples of a stream of crops (96, 96), in pieces; ``on_mel`` is given every piece of mel on the way."""
         mel = self.config.mel
 
         def predict(window: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -204,62 +177,48 @@ class Synthesizer:
 
         def kept() -> Iterator[NDArray[np.float32]]:
             for piece in windowed_mel(crops, predict, self.windows, mel.mels_per_frame):
-                keep(piece)
+                on_mel(piece)
                 yield piece
 
         return windowed_samples(kept(), vocode, mel.hop_length)
 
 
-class _Clock:
-    """Seconds by stage; a stage that waits for another is not charged for it."""
+class SpeechStream:
+    """One video on its way to speech. `pieces` may be iterated once; the counts are final after that."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._running: list[str] = []
-        self._since = time.perf_counter()
+    def __init__(self, voice: Synthesizer, video: Path, face: int | None, on_frame: Callable[[], None] | None) -> None:
+        self._voice, self._video, self._face, self._on_frame = voice, video, face, on_frame
+        self._clock = Clock()
+        self.frames = 0
+        self.interpolated = 0
+        self.confidence = 0.0
+        """Sum over the frames in which a face was seen."""
 
-    def stage(self, name: str) -> _Stage:
-        return _Stage(self, name)
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds by stage: decode, face, model, vocoder."""
+        return self._clock.seconds
 
-    def iterate(self, name: str, source: Iterable[T]) -> Iterator[T]:
-        iterator = iter(source)
-        while True:
-            try:
-                with self.stage(name):
-                    item = next(iterator)
-            except StopIteration:
-                return
-            yield item
+    def pieces(
+        self,
+        on_mouth: Callable[[MouthFrame], None] = lambda mouth: None,
+        on_mel: Callable[[NDArray[np.float32]], None] = lambda mel: None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Samples in pieces that follow one another; the callbacks see every mouth and piece of mel.
 
-    def enter(self, name: str) -> None:
-        self._charge()
-        self._running.append(name)
-        self.seconds.setdefault(name, 0.0)
+        Raises:
+            MediaError, FaceError: as `Synthesizer.speak`; that a face is in too few frames is known at the end only.
+        """
+        return self._voice.samples(self._crops(on_mouth), self._clock, on_mel)
 
-    def leave(self) -> None:
-        self._charge()
-        self._running.pop()
-
-    def _charge(self) -> None:
-        now = time.perf_counter()
-        if self._running:
-            self.seconds[self._running[-1]] += now - self._since
-        self._since = now
-
-
-class _Stage:
-    """Context in which time belongs to one stage."""
-
-    def __init__(self, clock: _Clock, name: str) -> None:
-        self._clock, self._name = clock, name
-
-    def __enter__(self) -> None:
-        self._clock.enter(self._name)
-
-    def __exit__(self, *_: object) -> None:
-        self._clock.leave()
-
-
-def describe(folder: Path) -> dict[str, Any]:
-    """The card of a shipped model or model folder."""
-    return read_card(folder if folder.is_dir() else WEIGHTS / str(folder))
+    def _crops(self, on_mouth: Callable[[MouthFrame], None]) -> Iterator[NDArray[np.uint8]]:
+        decoded = self._clock.iterate("decode", read_video(self._video, FPS))
+        mouths = stream_mouth(decoded, face=self._face, name=str(self._video))
+        for mouth in self._clock.iterate("face", mouths):
+            self.frames += 1
+            self.interpolated += not mouth.valid
+            self.confidence += mouth.confidence if mouth.valid else 0.0
+            on_mouth(mouth)
+            if self._on_frame:
+                self._on_frame()
+            yield mouth.crop

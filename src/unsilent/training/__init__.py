@@ -1,1 +1,1 @@
-
+"""Recipes, data order, losses, one loop, checkpoints; a task a stage."""

@@ -117,7 +117,7 @@ class ClipData(Dataset[ClipSample]):
         return len(self.rows)
 
     def __getitem__(self, key: SampleKey | int) -> ClipSample:
-        index = key if isinstance(key, int) else key.index
+        index = key if isinstance(key, int) else key.sample
         crops, mel, mel_frames, words = self._cache[index] if self._cache is not None else self._load(self.rows[index])
         if self.augment is None or isinstance(key, int):
             crops = centre_crop(crops, self.encoder.crop)

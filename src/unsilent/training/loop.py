@@ -55,7 +55,7 @@ class Task(Protocol[Batch]):
         """Learn from one batch: forward, backward, clip, optimiser step."""
 
     def validate(self, writer: SummaryWriter, step: int) -> Metrics:
-        """Judge ``modules['model']``, which holds the averaged weights, on held-out data; ``score``: lower is better."""
+        """Judge ``modules['model']``, which holds the averaged weights, on held-out data; a lower ``score`` is better."""
 
     def ship(self, folder: Path, metrics: Metrics, step: int) -> None:
         """Write the averaged model and its card to ``folder``."""

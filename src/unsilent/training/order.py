@@ -16,7 +16,7 @@ class SampleKey(NamedTuple):
 
     epoch: int
     position: int
-    index: int
+    sample: int
 
 
 def sample_rng(seed: int, key: SampleKey) -> np.random.Generator:

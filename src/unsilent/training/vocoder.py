@@ -60,8 +60,9 @@ class VocoderTask:
             self._held_out = list(_row_utterances(recipe, data.validation, data.validation_clips))
         for folder in data.folders:
             groups.append(
-                folder_utterances(Path(folder), mel, data.minutes_per_folder, data.segment_frames * mel.hop_length,
-                                  recipe.run.seed)  # fmt: skip
+                folder_utterances(
+                    Path(folder), mel, data.minutes_per_folder, data.segment_frames * mel.hop_length, recipe.run.seed
+                )
             )
             shares.append((1 - data.shards_share if data.shards is not None else 1.0) / len(data.folders))
         self._train = SegmentData(

@@ -1,0 +1,98 @@
+"""``unsilent speak``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unsilent.cli.common import JsonOption, QuietOption, console, emit_json, progress, report
+from unsilent.errors import OutputError, UnsilentError
+
+if TYPE_CHECKING:
+    from unsilent.synthesis import Speech, Synthesizer
+
+__all__ = ["speak"]
+
+
+def speak(
+    videos: Annotated[
+        list[Path], typer.Argument(help="Videos of someone talking, or folders of them.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write, or a folder; VIDEO.spoken.mp4 here by default."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="A shipped model, or a model folder.")] = "grid",
+    face: Annotated[
+        int | None,
+        typer.Option(help="Which face, from 0, left to right; by default the one whose mouth moves most."),
+    ] = None,
+    audio_only: Annotated[bool, typer.Option("--audio-only", help="Write the sound alone, as wav.")] = False,
+    spectrogram: Annotated[
+        Path | None, typer.Option(help="Also draw mouth and spectrogram, as PNG (one video only).")
+    ] = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Give silent videos their speech."""
+    from unsilent.synthesis.files import find_videos, output_path
+
+    found = find_videos(videos)
+    many = len(found) > 1 or any(path.is_dir() for path in videos)
+    if many and spectrogram:
+        raise OutputError(f"{spectrogram}: one picture for several videos; speak them one at a time")
+    targets = [output_path(video, output, audio_only=audio_only, many=many) for video in found]
+    if len(set(targets)) < len(targets):
+        raise OutputError(f"{output or Path.cwd()}: two of the videos have the same name; speak them one at a time")
+    from unsilent.synthesis import load
+
+    voice = load(model)
+    results: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for video, target in zip(found, targets, strict=True):
+        try:
+            results.append(_speak_one(voice, video, target, face, spectrogram))
+        except UnsilentError as error:
+            if not many:
+                raise
+            failed.append(str(error))
+            console.print(f"error: {error}", markup=False, soft_wrap=True)
+    screen = report(json_to)
+    for result in results:
+        screen.print(f"{result['output']}", markup=False, soft_wrap=True)
+    if voice.card.get("limits") and results:
+        console.print(f"note: {voice.card['limits']}", markup=False, soft_wrap=True)
+    emit_json({"model": voice.name, "clips": results, "failed": failed}, json_to)
+    if failed:
+        raise UnsilentError(f"{len(failed)} of {len(found)} videos could not be spoken; the others are written")
+
+
+def _speak_one(
+    voice: Synthesizer, video: Path, target: Path, face: int | None, spectrogram: Path | None
+) -> dict[str, Any]:
+    from unsilent.face import FPS
+    from unsilent.media import probe
+    from unsilent.synthesis.files import speak_file
+
+    info = probe(video)
+    total = info.duration * FPS if info.has_video and info.duration else None
+    with progress(f"Speaking {video.name}", total, "frames") as task:
+        done, speech = speak_file(voice, video, target, face=face, on_frame=task.advance)
+    if spectrogram is not None:
+        _draw(speech, spectrogram)
+    if done.interpolated:
+        console.print(f"note: {video}: no face in {done.interpolated} of {done.frames} frames, their mouth is a guess")
+    return done.to_dict()
+
+
+def _draw(speech: Speech | None, path: Path) -> None:
+    from unsilent.files import atomic_path
+    from unsilent.training.plots import mel_figure, save_figure
+
+    if speech is None:
+        raise OutputError(f"{path}: a clip of over two minutes does not fit into one picture; cut it first")
+    crops = speech.mouth.crops if speech.mouth is not None else None
+    with atomic_path(path) as temporary:
+        save_figure(mel_figure(crops, {"spoken": speech.mel}), str(temporary))

@@ -10,7 +10,7 @@ import math
 from functools import lru_cache
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,23 +22,23 @@ __all__ = ["MelConfig", "inverse_stft", "log_mel", "mel_filterbank", "stft_magni
 class MelConfig(RecipeModel):
     """Settings of a log-mel spectrogram. Two models can exchange mels only if these are equal."""
 
-    sample_rate: int = 24_000
+    sample_rate: int = Field(24_000, ge=1)
     """Samples a second."""
-    n_fft: int = 1024
-    """Points of the Fourier transform."""
-    hop_length: int = 240
+    n_fft: int = Field(1024, ge=2, multiple_of=2)
+    """Points of the Fourier transform (even)."""
+    hop_length: int = Field(240, ge=1)
     """Samples from one mel frame to the next."""
-    win_length: int = 1024
+    win_length: int = Field(1024, ge=1)
     """Samples under the Hann window, centred in ``n_fft``."""
-    n_mels: int = 80
+    n_mels: int = Field(80, ge=1)
     """Mel bands (Slaney's scale and area normalisation)."""
     f_min: float = 0.0
     """Lower edge of the lowest band, Hz."""
     f_max: float = 12_000.0
     """Upper edge of the highest band, Hz."""
-    floor: float = 1e-5
+    floor: float = Field(1e-5, gt=0)
     """Amplitudes below this are raised to it before the natural logarithm."""
-    frame_rate: int = 25
+    frame_rate: int = Field(25, ge=1)
     """Video frames a second that the mel frames line up with."""
 
     @model_validator(mode="after")
@@ -82,6 +82,7 @@ def _mel_to_hz(mel: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # an inference tensor in the cache would be of no use to training
 def mel_filterbank(config: MelConfig) -> Tensor:
     """Triangular filters of unit area on Slaney's mel scale, (F, n_fft // 2 + 1) float32."""
     edges = torch.tensor([config.f_min, config.f_max], dtype=torch.float64)

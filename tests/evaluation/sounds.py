@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from unsilent.evaluation import EvalClip
 from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
 
-TEXTS = ("bin blue at f two now", "lay green by x nine please", "set white in r four soon", "place red with b one again")
+TEXTS = (
+    "bin blue at f two now",
+    "lay green by x nine please",
+    "set white in r four soon",
+    "place red with b one again",
+)
 
 
 def speech(seconds: float = 2.0, seed: int = 0) -> Samples:

@@ -47,6 +47,11 @@ def test_wide_beam_finds_the_most_probable_sentence(seed: int) -> None:
     assert best_sentence(table, SLOTS, beam=9) == expected
 
 
+@given(st.integers(0, 200))
+def test_narrow_margin_is_a_greedy_search(seed: int) -> None:
+    assert best_sentence(Table(seed), SLOTS, beam=9, margin=0.0) == best_sentence(Table(seed), SLOTS, beam=1)
+
+
 @given(st.integers(0, 200), st.integers(1, 9))
 def test_result_is_a_sentence_of_the_grammar(seed: int, beam: int) -> None:
     words = best_sentence(Table(seed), SLOTS, beam=beam)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.evaluation.sounds import Echo, clips
+
 from unsilent.errors import EvaluationError
 from unsilent.evaluation import SYSTEMS, derangement, model_systems, needs_crops
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.evaluation.sounds import speech
+
 from unsilent.corpora.grid import GRAMMAR, sentence
 from unsilent.errors import EvaluationError
 from unsilent.evaluation.metrics import SAMPLE_RATE

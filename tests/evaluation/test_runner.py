@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.evaluation.sounds import TEXTS, Echo, clips, with_noise
+
 from unsilent.corpora.grid import GRAMMAR
 from unsilent.errors import EvaluationError, FaceError
 from unsilent.evaluation import SYSTEMS, EvalClip, evaluate, model_systems, scoring
@@ -35,6 +35,10 @@ def clairvoyant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "_recogniser", lambda model: Clairvoyant())
 
 
+def _different(first: str, second: str) -> int:
+    return sum(a != b for a, b in zip(first.split(), second.split(), strict=True))
+
+
 def noisy(clip: EvalClip) -> Samples:
     return with_noise(clip.real, 0)
 
@@ -61,11 +65,11 @@ def test_word_error_rate_is_errors_over_words(clairvoyant: None) -> None:
     report = evaluate({"real": lambda clip: clip.real}, known, ("wer_free", "wer_constrained"), grammar=GRID)
     summary = report.systems["real"]
     # Right for the first clip; the others share "two" or nothing with it.
-    wrong = [sum(a != b for a, b in zip(t.split(), TEXTS[0].split(), strict=True)) for t in TEXTS]
+    wrong = [_different(text, TEXTS[0]) for text in TEXTS]
     assert summary["wer_free"].interval is not None
     assert summary["wer_constrained"].interval is not None
     assert summary["wer_free"].interval.mean == pytest.approx(sum(wrong) / 24)
-    constrained = [sum(a != b for a, b in zip(t.split(), "bin blue at f two soon".split(), strict=True)) for t in TEXTS]
+    constrained = [_different(text, "bin blue at f two soon") for text in TEXTS]
     assert summary["wer_constrained"].interval.mean == pytest.approx(sum(constrained) / 24)
     assert report.as_dict()["clips"][0]["systems"]["real"]["heard"]["wer_free"] == "bin blue at F 2, now"
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -74,3 +76,22 @@ def empty() -> Frame:
     """A picture (300, 330, 3) without a face: a smooth gradient."""
     y, x = np.mgrid[:300, :330]
     return np.stack([x / 2, y / 2, 128 + 0 * x], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def talking_video(portrait: Portrait, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An mp4 of 30 frames in which the portrait sways and its mouth opens and closes, without sound."""
+    clip = portrait.clip(
+        30,
+        shift=lambda index: (2 * np.sin(index / 5), 0.0),
+        opening=lambda index: 0.25 + 0.25 * np.sin(index / 2),
+    )
+    path = tmp_path_factory.mktemp("talking") / "talking.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "18", "preset": "veryfast"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 330, 300, "yuv420p"
+        for picture in clip.frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ class Scorer(Protocol):
         ...
 
 
-def best_sentence(scorer: Scorer, grammar: Grammar, *, beam: int) -> tuple[str, ...]:
+def best_sentence(scorer: Scorer, grammar: Grammar, *, beam: int, margin: float = math.inf) -> tuple[str, ...]:
     """The words, one a slot, whose tokens have the highest sum of log-probabilities.
 
     A slot is not decided on its own: where a word is swallowed, the model is often ahead by a word, and only the
@@ -35,6 +36,7 @@ def best_sentence(scorer: Scorer, grammar: Grammar, *, beam: int) -> tuple[str, 
         scorer: the model.
         grammar: words of each slot.
         beam: partial sentences kept from slot to slot.
+        margin: partial sentences whose log-probability is that far below the best are dropped as well.
 
     Raises:
         EvaluationError: the grammar or one of its slots is empty.
@@ -50,7 +52,9 @@ def best_sentence(scorer: Scorer, grammar: Grammar, *, beam: int) -> tuple[str, 
             for row, (total, words, tokens) in enumerate(kept)
             for column, word in enumerate(slot)
         ]
-        kept = sorted(candidates, key=lambda candidate: -candidate[0])[:beam]
+        candidates.sort(key=lambda candidate: -candidate[0])
+        least = candidates[0][0] - margin
+        kept = [candidate for candidate in candidates[:beam] if candidate[0] >= least]
     return kept[0][1]
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from unsilent.errors import MediaError
 from unsilent.media.container import (
     FFMPEG_ERRORS,
+    HIGHEST_RATE,
+    LOWEST_RATE,
     MAX_GAP,
     Damage,
     audio_stream,
@@ -114,12 +116,13 @@ class _Track:
             if held is not None:
                 self._append(*held)
             held = frame
-        if held is None:
+        if held is not None:
+            # Only of the last frame may the container keep less than was decoded: the rest is the encoder's padding.
+            duration = seconds(held[0].duration, held[0].time_base) or 0.0
+            self._append(*held, keep=round(duration * held[0].sample_rate) or None)
+            self._flush()
+        if not self._chunks:
             raise refusal(self.path, "none of its sound can be decoded; copy or export it again")
-        # Only of the last frame may the container keep less than was decoded: the rest is the encoder's padding.
-        duration = seconds(held[0].duration, held[0].time_base) or 0.0
-        self._append(*held, keep=round(duration * held[0].sample_rate) or None)
-        self._flush()
         samples = np.concatenate(self._chunks)
         return np.clip(samples, -1.0, 1.0, out=samples)
 
@@ -134,7 +137,7 @@ class _Track:
                 lost = True
                 continue
             for frame in frames:
-                if frame.samples > 0 and frame.sample_rate > 0:
+                if frame.samples > 0 and LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
                     yield frame, lost
                     lost = False
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FFMPEG_ERRORS",
+    "HIGHEST_RATE",
+    "LOWEST_RATE",
     "MAX_GAP",
     "MAX_SIDE",
     "Damage",
@@ -56,7 +58,7 @@ FFMPEG_ERRORS = (av.error.FFmpegError, ValueError, RuntimeError, MemoryError, Ov
 """What PyAV raises when a file's content, rather than its caller, is at fault."""
 
 # Sample rates in Hz. One from outside is a damaged header, which would blow a second of sound up to hours.
-_LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000
+LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
 _STILL_FORMATS = frozenset({"image2", "ico", "tty", "fits", "sbg"})
 _UNSHOWN = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -218,7 +220,7 @@ def audio_stream(container: InputContainer, path: Path) -> AudioStream:
     if not known:
         raise refusal(path, "its audio codec is unknown to FFmpeg; convert it to wav or AAC")
     track = max(known, key=lambda s: (bool(s.disposition & Disposition.default), -s.index))
-    if not _LOWEST_RATE <= track.codec_context.sample_rate <= _HIGHEST_RATE:
+    if not LOWEST_RATE <= track.codec_context.sample_rate <= HIGHEST_RATE:
         raise refusal(path, f"its sound has {track.codec_context.sample_rate} samples a second; the file is damaged")
     return track
 

@@ -212,7 +212,7 @@ def _encode(
         speech = _Sound(AudioEncoder(sink, kind.sound, rate), sound, rate)
         count = 0
         for picture in itertools.chain([first], frames):
-            frame = VideoFrame.from_ndarray(_even(picture), format="rgb24").reformat(format="yuv420p")
+            frame = VideoFrame.from_ndarray(_even(picture), format="rgb24").reformat(format="yuv420p", threads=1)
             frame.pts = count
             frame.time_base = 1 / _fraction(fps)
             count += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,8 @@ from unsilent.config import RecipeModel
 from unsilent.features import MelConfig
 
 __all__ = ["ConformerConfig", "MelDecoderConfig", "ReconstructorConfig", "VideoEncoderConfig", "VocoderConfig"]
+
+Positive = Annotated[int, Field(ge=1)]
 
 
 class VideoEncoderConfig(RecipeModel):
@@ -29,11 +31,11 @@ class VideoEncoderConfig(RecipeModel):
     """Spatial stride of the stem."""
     stem_pool: bool = False
     """A 3x3 max-pool of stride 2 after the stem."""
-    widths: tuple[int, ...] = (64, 128)
+    widths: tuple[Positive, ...] = Field((64, 128), min_length=1)
     """Channels of the residual stages; every stage but the first halves the picture."""
     first_stride: Literal[1, 2] = 2
     """Stride of the first stage."""
-    depths: tuple[int, ...] = (1, 1)
+    depths: tuple[Positive, ...] = (1, 1)
     """Residual blocks a stage."""
     pooling: Literal["flatten", "mean"] = "flatten"
     """How the last feature map becomes a vector: keep where things are, or average as ResNet does."""
@@ -73,6 +75,13 @@ class ConformerConfig(RecipeModel):
     """Frames under the depthwise convolution (odd)."""
     dropout: float = Field(0.1, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _check(self) -> ConformerConfig:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of twice the {self.heads} heads")
+        _check_odd(self.kernel)
+        return self
+
 
 class MelDecoderConfig(RecipeModel):
     """Residual convolutions at the mel frame rate."""
@@ -82,6 +91,11 @@ class MelDecoderConfig(RecipeModel):
     kernel: int = Field(3, ge=1)
     """Mel frames under a convolution (odd)."""
     dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> MelDecoderConfig:
+        _check_odd(self.kernel)
+        return self
 
 
 class ReconstructorConfig(RecipeModel):
@@ -105,3 +119,15 @@ class VocoderConfig(RecipeModel):
     hidden: int = Field(768, ge=1)
     blocks: int = Field(8, ge=1)
     kernel: int = Field(7, ge=1)
+    phase_iterations: int = Field(16, ge=0)
+    """Fast Griffin-Lim iterations after the network, at synthesis; 0 is Vocos as published."""
+
+    @model_validator(mode="after")
+    def _check(self) -> VocoderConfig:
+        _check_odd(self.kernel)
+        return self
+
+
+def _check_odd(kernel: int) -> None:
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel {kernel} must be odd, or a convolution would change the number of frames")

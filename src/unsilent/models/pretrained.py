@@ -22,7 +22,7 @@ from unsilent.models.config import ReconstructorConfig, VocoderConfig
 from unsilent.models.reconstructor import Reconstructor, build_reconstructor
 from unsilent.models.vocoder import Vocoder
 
-__all__ = ["load_reconstructor", "load_vocoder", "read_card", "save_model"]
+__all__ = ["CARD", "WEIGHTS", "load_reconstructor", "load_vocoder", "read_card", "save_model"]
 
 Config = TypeVar("Config", ReconstructorConfig, VocoderConfig)
 WEIGHTS, CARD = "model.safetensors", "card.json"

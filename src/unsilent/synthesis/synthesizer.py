@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unsilent.errors import CheckpointError, FaceError
+from unsilent.errors import CheckpointError, FaceError, MediaError
 from unsilent.face import FPS, MouthFrame, MouthTrack, stream_mouth
 from unsilent.features import MelConfig, log_mel
 from unsilent.media import read_video
 from unsilent.models.config import ReconstructorConfig
 from unsilent.models.folding import fold_batch_norms
-from unsilent.models.pretrained import load_reconstructor, load_vocoder
+from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.models.vocoder import Vocoder
@@ -29,6 +29,8 @@ __all__ = ["SpeechStream", "Synthesizer", "load", "shipped_models"]
 WEIGHTS = Path(__file__).parent.parent / "weights"
 DEFAULT_MODEL = "grid"
 VOCODER_FOLDER = "vocoder"
+SHORTEST = 5
+"""Frames under which a video is refused: the encoder's kernel alone sees as many."""
 
 
 def shipped_models() -> list[str]:
@@ -43,7 +45,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Synthesizer:
     shipped one, if their mels are the same.
 
     Args:
-        model: the name of a shipped model, or a model folder.
+        model: the name of a shipped model, a model folder, or the folder of a training run, whose best model is taken.
 
     Raises:
         CheckpointError: there is no such model, it is damaged, or its mel is not the vocoder's.
@@ -54,6 +56,8 @@ def load(model: str | Path = DEFAULT_MODEL) -> Synthesizer:
         if str(model) not in shipped_models():
             known = ", ".join(shipped_models()) or "none"
             raise CheckpointError(f"{model}: no such model; shipped: {known}; or give a folder that holds card.json")
+    elif not (folder / CARD).is_file() and (folder / "best" / CARD).is_file():
+        folder = folder / "best"
     reconstructor, config, card = load_reconstructor(folder)
     own = folder / VOCODER_FOLDER
     vocoder, vocoder_config, _ = load_vocoder(own if own.is_dir() else WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER)
@@ -180,7 +184,7 @@ class Synthesizer:
                 on_mel(piece)
                 yield piece
 
-        return windowed_samples(kept(), vocode, mel.hop_length)
+        return windowed_samples(kept(), vocode, mel.hop_length, self._vocoder.context_frames)
 
 
 class SpeechStream:
@@ -222,3 +226,8 @@ class SpeechStream:
             if self._on_frame:
                 self._on_frame()
             yield mouth.crop
+        if self.frames < SHORTEST:
+            raise MediaError(
+                f"{self._video}: only {self.frames} frames ({self.frames / FPS:.2f} s at {FPS} a second), too short to "
+                f"read lips from; give at least {SHORTEST / FPS:.1f} s of video"
+            )

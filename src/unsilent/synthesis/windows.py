@@ -76,7 +76,7 @@ def windowed_mel(
 
 
 def windowed_samples(
-    mels: Iterable[Array], vocoder: Callable[[Array], Array], hop_length: int, context: int = 64
+    mels: Iterable[Array], vocoder: Callable[[Array], Array], hop_length: int, context: int
 ) -> Iterator[Array]:
     """Run a vocoder over pieces of mel, with ``context`` mel frames on either side that cover its receptive field.
 

@@ -145,7 +145,9 @@ class VocoderDataConfig(RecipeModel):
 class VocoderLossConfig(RecipeModel):
     """Weights of the vocoder's losses. Adversarial ones start at ``adversarial_from``."""
 
-    mel: float = Field(15.0, ge=0)
+    magnitude: float = Field(10.0, ge=0)
+    """L1 between the log-magnitude that the network predicts and that of the recording."""
+    mel: float = Field(5.0, ge=0)
     stft: float = Field(2.0, ge=0)
     """Multi-resolution spectral convergence and log-magnitude L1 (Yamamoto et al. 2020)."""
     adversarial: float = Field(1.0, ge=0)
@@ -164,6 +166,8 @@ class VocoderRecipe(RecipeModel):
     loss: VocoderLossConfig = VocoderLossConfig()
     optim: OptimConfig = OptimConfig(lr=5e-4, betas=(0.8, 0.99), warmup=0.02)
     run: RunConfig = RunConfig(batch_size=16)
+    phase_iterations: int = Field(2, ge=0)
+    """Fast Griffin-Lim iterations in training, which gradients pass through; synthesis does more of them."""
     period_widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the multi-period discriminators (HiFi-GAN: 32, 128, 512, 1024)."""
     resolution_width: int = Field(16, ge=1)

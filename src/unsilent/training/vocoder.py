@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.config import dump_recipe
-from unsilent.features import log_mel
+from unsilent.features import log_mel, stft_magnitude
 from unsilent.models.discriminators import VocoderDiscriminators
 from unsilent.models.pretrained import load_reconstructor, load_vocoder, save_model
 from unsilent.models.video import centre_crop, resize_crops
@@ -33,6 +34,8 @@ from unsilent.training.speech import (
 __all__ = ["VocoderTask"]
 
 Metrics = dict[str, float]
+QUIETEST = 1e-3
+"""Magnitude of a bin below which nothing is heard, nor learnt."""
 EDGE = 2
 """Mel frames at either end of a segment that the losses skip: the vocoder lacks their context."""
 
@@ -103,13 +106,17 @@ class VocoderTask:
         weights, hop = self.recipe.loss, self.recipe.model.mel.hop_length
         mel = batch.mel.to(self.accelerator.device)
         inner = slice(EDGE * hop, (batch.mel.shape[2] - EDGE) * hop)
-        true = batch.samples.to(self.accelerator.device)[:, inner]
-        made = self.modules["model"](mel)[:, inner]
+        samples = batch.samples.to(self.accelerator.device)
+        model: Vocoder = self.modules["model"]  # type: ignore[assignment]
+        log_magnitude, phase = model.spectrum(mel)
+        made = model.waveform(log_magnitude, phase, None, self.recipe.phase_iterations)[:, inner]
+        true = samples[:, inner]
         metrics: Metrics = {}
         adversarial = step >= weights.adversarial_from * total
         if adversarial:
             metrics["critics"] = self._update_critics(true, made.detach())
         losses = self._reconstruction(made, true)
+        losses["magnitude"] = self._magnitude(log_magnitude, samples)
         if adversarial:
             losses |= self._adversarial(true, made)
         losses["loss"] = sum((getattr(weights, name) * value for name, value in losses.items()), made.new_zeros(()))
@@ -157,6 +164,16 @@ class VocoderTask:
             "mel": (log_mel(made, config) - log_mel(true, config)).abs().mean(),
             "stft": multi_resolution_stft(made, true),
         }
+
+    def _magnitude(self, log_magnitude: Tensor, samples: Tensor) -> Tensor:
+        """L1 of log-magnitudes (B, bins, M) against the recording's, all but the edges."""
+        mel = self.recipe.model.mel
+        side = (mel.n_fft - mel.hop_length) // 2
+        padded = nn.functional.pad(samples, (side, mel.n_fft - mel.hop_length - side))
+        window = torch.hann_window(mel.n_fft, device=samples.device)
+        true = stft_magnitude(padded, mel.n_fft, mel.hop_length, window).clamp(min=QUIETEST).log()
+        difference = log_magnitude.clamp(min=math.log(QUIETEST)) - true
+        return difference[..., EDGE:-EDGE].abs().mean()
 
     def _adversarial(self, true: Tensor, made: Tensor) -> dict[str, Tensor]:
         """Hinge loss and feature matching, averaged over discriminators."""

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.face.conftest import portrait, talking_video
+
+from unsilent.benchmarks.speak import STAGES, matrix_peak
+from unsilent.cli import main
+
+__all__ = ["portrait", "talking_video"]
+
+
+def test_the_peak_is_a_rate() -> None:
+    assert 0.1 < matrix_peak(64, 2) < 1e6
+
+
+def test_stages_add_up(talking_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bench.json"
+    assert main(["bench", "speak", str(talking_video), "--repeats", "2", "--json", str(path)]) == 0
+    result = json.loads(path.read_text())
+    for name in ("small", "paper-s"):
+        row = result[name]
+        assert row["rtf"] == pytest.approx(row["seconds"] / 1.2)
+        assert set(row["stages"]) == set(STAGES)
+        # What no stage is charged for (opening the file, copying arrays) must stay small.
+        assert 0.6 < sum(row["shares"].values()) < 1.1
+    assert result["reference"]["matrix_product_gflops"] > 0
+    assert "real-time factor" in capsys.readouterr().out
+
+
+def test_a_missing_clip_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "speak", "nowhere.mp4"]) == 2
+    assert "nowhere.mp4" in capsys.readouterr().err

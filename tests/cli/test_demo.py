@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from unsilent.cli import main
+from unsilent.media import probe, read_audio
+
+
+def test_a_real_clip_loses_its_sound_and_gets_it_back(shared_data: Path, tmp_path: Path) -> None:
+    arguments = ["demo", "--grid", str(shared_data / "grid"), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--json", str(tmp_path / "demo.json")]) == 0
+    assert not probe(tmp_path / "out" / "silent.mp4").has_audio
+    assert read_audio(tmp_path / "out" / "spoken.mp4", 24_000).std() > 1e-3
+    report = json.loads((tmp_path / "demo.json").read_text())
+    assert report["text"].split()[0] in ("bin", "lay", "place", "set")
+    assert all(Path(file).stat().st_size > 1000 for file in report["files"])
+
+
+def test_without_grid_the_remedy_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--grid", str(tmp_path / "nowhere")]) == 2
+    assert "unsilent fetch grid" in capsys.readouterr().err

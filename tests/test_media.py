@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -39,8 +40,13 @@ from unsilent.media import (
     read_video,
     write_audio,
 )
-from unsilent.media.container import MAX_GAP
+from unsilent.media.container import MAX_GAP, Damage, packets
 from unsilent.media.timing import Timed, Timeline, constant_rate
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
 
 RATE = 24000
 
@@ -296,6 +302,22 @@ def test_what_is_left_of_a_cut_file_is_decoded(tmp_path: Path, suffix: str, capl
     assert len(caplog.records) <= 1
     if suffix in {".mkv", ".webm", ".avi", ".flv"}:
         assert "cut short" in caplog.text
+
+
+def test_a_stream_that_appears_late_ends_the_file_without_an_error(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.flv", frames=5)
+
+    class Late:
+        def demux(self, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+            yield from container.demux(stream)
+            raise IndexError("list index out of range")
+
+    damage = Damage(path, "video")
+    with av.open(str(path)) as container:
+        found = list(packets(cast("InputContainer", Late()), container.streams.video[0], damage))
+    assert len(found) == 6
+    assert found[-1].size == 0
+    assert not damage.cut
 
 
 def test_cut_sound_is_decoded(tmp_path: Path) -> None:
@@ -635,8 +657,7 @@ def test_lost_sound_leaves_silence_in_its_place(tmp_path: Path) -> None:
         tmp_path / "a.mkv", frames=75, sound=click(3.0, 2.5, 48000), sound_codec="flac", options={"crf": "40"}
     )
     with av.open(str(path)) as container:
-        packets = [packet for packet in container.demux(audio=0) if packet.size]
-        places = [(packet.pos, packet.size) for packet in packets]
+        places = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
     data = bytearray(path.read_bytes())
     for position, size in places[5:9]:
         assert position is not None

@@ -112,7 +112,7 @@ def stft_magnitude(samples: Tensor, n_fft: int, hop_length: int, window: Tensor)
     return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
 
 
-def inverse_stft(spectrum: Tensor, hop_length: int, window: Tensor) -> Tensor:
+def inverse_stft(spectrum: Tensor, hop_length: int, window: Tensor, mask: Tensor | None = None) -> Tensor:
     """Overlap-add inverse of a "same"-padded STFT: every frame yields exactly ``hop_length`` samples.
 
     ``torch.istft`` cannot undo this padding; the sum of squared windows is divided out here, as in Vocos
@@ -122,19 +122,26 @@ def inverse_stft(spectrum: Tensor, hop_length: int, window: Tensor) -> Tensor:
         spectrum: (B, n_fft // 2 + 1, M) complex.
         hop_length: samples a frame.
         window: (n_fft,).
+        mask: (B, M) bool, False where a shorter item is padded; its frames add nothing and are not divided by, so
+            that an item comes out as it does alone.
 
     Returns:
-        (B, M * hop_length).
+        (B, M * hop_length), zero where padded.
     """
     n_fft, frames = window.shape[0], spectrum.shape[-1]
     pieces = torch.fft.irfft(spectrum, n_fft, dim=1, norm="backward") * window[None, :, None]
     length = (frames - 1) * hop_length + n_fft
     size, kernel, stride = (1, length), (1, n_fft), (1, hop_length)
+    keep = None if mask is None else mask[:, None].to(pieces.dtype)
+    pieces = pieces if keep is None else pieces * keep
+    squares = window.square()[None, :, None].expand(1, n_fft, frames)
+    squares = squares if keep is None else squares * keep
     summed = functional.fold(pieces, size, kernel, stride=stride)[:, 0, 0]
-    envelope = functional.fold(window.square()[None, :, None].expand(1, n_fft, frames), size, kernel, stride=stride)
+    envelope = functional.fold(squares, size, kernel, stride=stride)[:, 0, 0]
     trim = (n_fft - hop_length) // 2
     end = trim + frames * hop_length
-    return summed[:, trim:end] / envelope[0, 0, 0, trim:end].clamp(min=1e-8)
+    samples = summed[:, trim:end] / envelope[:, trim:end].clamp(min=1e-8)
+    return samples if mask is None else samples * mask.repeat_interleave(hop_length, dim=1)
 
 
 def log_mel(samples: Tensor, config: MelConfig) -> Tensor:

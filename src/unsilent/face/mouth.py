@@ -244,7 +244,7 @@ class _Stream:
         lanes = self._confirmed()
         if self._wanted is not None:
             settled = self._wanted < len(lanes)
-        elif len(self._lanes) == 1 and lanes:
+        elif len(lanes) == 1 and all(lane is lanes[0] or lane.tracked.away for lane in self._lanes):
             settled = age >= _SOLO_PATIENCE or float(np.std(lanes[0].apertures)) > _SPEAKING
         else:
             settled = False

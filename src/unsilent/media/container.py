@@ -236,7 +236,9 @@ def packets(container: InputContainer, stream: StreamT, damage: Damage) -> Itera
     while True:
         try:
             packet = next(demuxed)
-        except StopIteration:
+        except (StopIteration, IndexError):
+            # PyAV flushes streams that appeared after opening (FLV, MPEG) by an index it does not have; ours, which
+            # was there before them, is flushed by then.
             return
         except FFMPEG_ERRORS:
             damage.cut = True

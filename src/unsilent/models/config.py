@@ -14,6 +14,11 @@ __all__ = ["ConformerConfig", "MelDecoderConfig", "ReconstructorConfig", "VideoE
 Positive = Annotated[int, Field(ge=1)]
 
 
+def _check_odd(kernel: int) -> None:
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel {kernel} must be odd, or a convolution would change the number of frames")
+
+
 class VideoEncoderConfig(RecipeModel):
     """A spatio-temporal stem and a residual network on every frame."""
 
@@ -120,14 +125,9 @@ class VocoderConfig(RecipeModel):
     blocks: int = Field(8, ge=1)
     kernel: int = Field(7, ge=1)
     phase_iterations: int = Field(16, ge=0)
-    """Fast Griffin-Lim iterations after the network, at synthesis; 0 is Vocos as published."""
+    """Fast Griffin-Lim iterations that find the phases."""
 
     @model_validator(mode="after")
     def _check(self) -> VocoderConfig:
         _check_odd(self.kernel)
         return self
-
-
-def _check_odd(kernel: int) -> None:
-    if kernel % 2 == 0:
-        raise ValueError(f"kernel {kernel} must be odd, or a convolution would change the number of frames")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from unsilent.config import dump_recipe, validate_recipe
-from unsilent.errors import CheckpointError, RecipeError
+from unsilent.errors import CheckpointError, OutputError, RecipeError
 from unsilent.files import atomic_path, sha256_file
 from unsilent.models.config import ReconstructorConfig, VocoderConfig
 from unsilent.models.reconstructor import Reconstructor, build_reconstructor
@@ -51,8 +51,13 @@ def save_model(
         name: value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous()
         for name, value in model.state_dict().items()
     }
-    with atomic_path(folder / WEIGHTS) as path:
-        save_file(tensors, path)
+    try:
+        with atomic_path(folder / WEIGHTS) as path:
+            save_file(tensors, path)
+    except SafetensorError as error:
+        raise OutputError(
+            f"{folder / WEIGHTS}: cannot be written ({error}); make room or choose another place"
+        ) from error
     parameters = sum(parameter.numel() for parameter in model.parameters())
     full = {
         "format": 1,
@@ -125,14 +130,14 @@ def _load_weights(folder: Path, card: dict[str, Any], model: nn.Module) -> None:
     path = folder / WEIGHTS
     if not path.is_file():
         raise CheckpointError(f"{path}: is missing; copy the model again")
-    if sha256_file(path) != card.get("sha256"):
-        raise CheckpointError(f"{path}: is damaged (its SHA-256 is not the card's); copy the model again")
     try:
+        if sha256_file(path) != card.get("sha256"):
+            raise CheckpointError(f"{path}: is damaged (its SHA-256 is not the card's); copy the model again")
         tensors = load_file(path)
         model.load_state_dict(
             {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
         )
-    except (SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path}: does not fit its card ({reason}); copy the model again") from error
     model.eval()

@@ -1,4 +1,4 @@
-"""Log-mel to waveform: ConvNeXt blocks and an inverse STFT head (Vocos, Siuzdak 2023, arXiv 2306.00814)."""
+"""Log-mel to waveform: ConvNeXt blocks and an inverse STFT, after Vocos (Siuzdak 2023, arXiv 2306.00814)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unsilent.features import inverse_stft
+from unsilent.features import inverse_stft, mel_filterbank
 from unsilent.models.config import VocoderConfig
 
 __all__ = ["Vocoder"]
 
-# exp() of the log-magnitude head is clamped here, so that a wild input cannot make an infinite waveform.
-MAX_MAGNITUDE = 1e3
+MAX_LOG_MAGNITUDE = 7.0
+"""Log-magnitudes are held below this: full scale under the window is 6.2, a wild input must not become infinite."""
+MAX_DETAIL = 8.0
+MEL_CORRECTIONS = 2
 MOMENTUM = 0.99
 """Of the fast Griffin-Lim iterations."""
 
@@ -38,10 +40,14 @@ class ConvNeXtBlock(nn.Module):
 class Vocoder(nn.Module):
     """Log-mel (B, F, M) to waveform (B, M * hop_length) in [-1, 1].
 
-    The head predicts the logarithm of the magnitude and the phase of every bin, as Vocos does. A mel spectrogram
-    hardly says where in a frame a glottal pulse lies, so a convolutional network alone needs a million steps to make
-    phases that agree with one another; here a few iterations of the fast Griffin-Lim algorithm (Perraudin, Balazs,
-    Soendergaard 2013) make them agree, which is our addition and lets the vocoder train on a CPU.
+    The network predicts magnitudes, and the fast Griffin-Lim algorithm (Perraudin, Balazs, Soendergaard 2013) the
+    phases that agree with them, before one last inverse STFT. Vocos predicts phases as well: a mel spectrogram hardly
+    says where in a frame a glottal pulse lies, and a network needs about a million steps to make up phases that agree
+    with one another; without them it trains on a CPU. That is our choice, as is the form of the magnitude:
+
+        magnitude = spread(mel) * exp(network(mel)), then scaled so that its mel is the given one,
+
+    so that the network has only the fine structure to learn that the mel bands have averaged away.
     """
 
     def __init__(self, config: VocoderConfig) -> None:
@@ -54,9 +60,14 @@ class Vocoder(nn.Module):
             ConvNeXtBlock(width, config.hidden, config.kernel, 1 / config.blocks) for _ in range(config.blocks)
         )
         self.norm_out = nn.LayerNorm(width)
-        self.head = nn.Linear(width, mel.n_fft + 2)
+        self.head = nn.Linear(width, mel.n_fft // 2 + 1)
         self.window: Tensor
+        self.bank: Tensor
+        self.spread: Tensor
+        bank = mel_filterbank(mel)
         self.register_buffer("window", torch.hann_window(mel.n_fft), persistent=False)
+        self.register_buffer("bank", bank, persistent=False)
+        self.register_buffer("spread", _spread(bank), persistent=False)
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -81,31 +92,39 @@ class Vocoder(nn.Module):
         Returns:
             (B, M * hop_length), zero where padded.
         """
-        log_magnitude, phase = self.spectrum(mel, mask)
-        samples = self.waveform(log_magnitude, phase, mask, self.config.phase_iterations)
-        if mask is None:
-            return samples
-        return samples * mask.repeat_interleave(self.config.mel.hop_length, dim=1)
+        samples = self.waveform(self.log_magnitude(mel, mask), mask)
+        return samples if mask is None else samples * mask.repeat_interleave(self.config.mel.hop_length, dim=1)
 
-    def spectrum(self, mel: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Log-magnitude and phase, each (B, n_fft // 2 + 1, M), of a log-mel (B, F, M)."""
+    def log_magnitude(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Natural logarithm of the STFT's magnitude, (B, n_fft // 2 + 1, M), of a log-mel (B, F, M)."""
         keep = torch.ones_like(mel[:, :1]) if mask is None else mask[:, None].to(mel.dtype)
         # Around zero, and zero at silence: the convolutions' own zero padding then reads as silence.
         x = (mel - self.config.mel.log_floor) / 4 * keep
         x = self.norm_in(self.embed(x).transpose(1, 2)).transpose(1, 2) * keep
         for block in self.blocks:
             x = block(x, keep)
-        log_magnitude, phase = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2).chunk(2, dim=1)
-        return log_magnitude, phase
+        detail = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2)
+        magnitude = self.spread @ mel + detail.clamp(-MAX_DETAIL, MAX_DETAIL)
+        for _ in range(MEL_CORRECTIONS):
+            heard = torch.log((self.bank @ magnitude.exp()).clamp(min=self.config.mel.floor))
+            magnitude = magnitude + self.spread @ (mel - heard)
+        return magnitude
 
-    def waveform(self, log_magnitude: Tensor, phase: Tensor, mask: Tensor | None, iterations: int) -> Tensor:
-        """(B, M * hop_length) of a spectrum, after ``iterations`` that make neighbouring phases agree."""
-        magnitude = log_magnitude.exp().clamp(max=MAX_MAGNITUDE)
+    def waveform(self, log_magnitude: Tensor, mask: Tensor | None = None, iterations: int | None = None) -> Tensor:
+        """(B, M * hop_length) of a magnitude; gradients reach the magnitude, not what the phases depend on."""
+        magnitude = log_magnitude.clamp(max=MAX_LOG_MAGNITUDE).exp()
         if mask is not None:
             magnitude = magnitude * mask[:, None].to(magnitude.dtype)
-        unit, before = torch.polar(torch.ones_like(phase), phase), None
+        rounds = self.config.phase_iterations if iterations is None else iterations
+        unit = self._phases(magnitude.detach(), mask, rounds)
+        return inverse_stft(magnitude * unit, self.config.mel.hop_length, self.window)
+
+    @torch.no_grad()
+    def _phases(self, magnitude: Tensor, mask: Tensor | None, iterations: int) -> Tensor:
+        """Unit complex numbers whose phases fit overlapping frames, by fast Griffin-Lim from zero phase."""
         hop, n_fft = self.config.mel.hop_length, self.config.mel.n_fft
         side = (n_fft - hop) // 2
+        unit, before = torch.ones_like(magnitude, dtype=torch.complex64), None
         for _ in range(iterations):
             samples = inverse_stft(magnitude * unit, hop, self.window)
             if mask is not None:
@@ -115,4 +134,17 @@ class Vocoder(nn.Module):
             step = consistent if before is None else consistent - MOMENTUM / (1 + MOMENTUM) * before
             before = consistent
             unit = step / (step.abs() + 1e-7)
-        return inverse_stft(magnitude * unit, hop, self.window)
+        return unit
+
+
+def _spread(bank: Tensor) -> Tensor:
+    """Weights (bins, F) that turn log-mels into log-magnitudes: an average of the bands that a bin lies in.
+
+    A band's amplitude is that of a flat spectrum times the filter's sum, which differs from band to band by rounding
+    only (unit area), so one constant takes care of it; bins outside all bands follow the nearest one.
+    """
+    weights = bank.T.clone()
+    centres = bank.argmax(dim=1)
+    for index in torch.nonzero(weights.sum(1) == 0).flatten():
+        weights[index, int((centres - index).abs().argmin())] = 1.0
+    return weights / weights.sum(1, keepdim=True)

@@ -56,16 +56,20 @@ def flatten_optimizer(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(name: str, optimizer: Optimizer, flat: dict[str, Tensor]) -> None:
     """Put back what `flatten_optimizer` took; learning rates come from the schedule."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in flat.items():
         owner, index, field = key.rsplit(".", 2)
         if owner == name:
+            # Fused optimisers walk raw memory: a state must lie in memory as its parameter does (channels_last).
+            parameter = parameters[int(index)]
+            value = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
             state.setdefault(int(index), {})[field] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
-    """Write ``folder/step-N`` at once and remove all but the newest two.
+    """Write ``folder/step-N`` at once and remove all older ones but one.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full; older checkpoints stay as they are.
@@ -92,7 +96,8 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
         raise OutputError(f"{target}: checkpoint cannot be written ({error}); make room and run it again") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    for old in _folders(folder)[:-KEEP]:
+    # Later ones are damaged, or this run would have gone on from there: they must not push good ones out.
+    for old in [path for path in _folders(folder) if path.name <= target.name][:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
@@ -122,7 +127,7 @@ def read_snapshot(path: Path) -> Snapshot:
             if sha256_file(file) != sums[name]:
                 raise CheckpointError(f"{file}: is damaged (its SHA-256 differs); delete {path}")
             tensors[name] = load_file(file)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CheckpointError(f"{path}: is not a complete checkpoint ({error}); delete it") from error
     return Snapshot(step, tensors["modules"], tensors["ema"], tensors["optimizers"], state)
 

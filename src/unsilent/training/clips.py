@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unsilent.corpora.base import Word
+from unsilent.errors import ShardError
 from unsilent.features import MelConfig, log_mel
 from unsilent.models.config import VideoEncoderConfig
 from unsilent.models.video import centre_crop, resize_crops
@@ -23,7 +24,7 @@ from unsilent.training.augment import augment_crops
 from unsilent.training.order import SampleKey, sample_rng
 from unsilent.training.recipe import AugmentConfig
 
-__all__ = ["NO_LABEL", "ClipBatch", "ClipData", "collate_clips", "word_labels"]
+__all__ = ["NO_LABEL", "ClipBatch", "ClipData", "check_rates", "collate_clips", "word_labels"]
 
 NO_LABEL = -100
 """Label of a frame of which nothing is known; `torch.nn.functional.cross_entropy` ignores it."""
@@ -133,6 +134,7 @@ class ClipData(Dataset[ClipSample]):
         return ClipSample(torch.from_numpy(np.ascontiguousarray(crops)), mel, mel_frames, words)
 
     def _load(self, row: ClipRow) -> tuple[NDArray[np.uint8], Tensor, int, Tensor]:
+        check_rates(row, self.mel)
         crops = resize_crops(row.crops(), self.encoder.resize)
         audio = torch.from_numpy(row.audio())
         # GRID's sound ends 529 samples early: the rest is silence that the loss never looks at.
@@ -141,6 +143,19 @@ class ClipData(Dataset[ClipSample]):
         padded[0, :real] = audio[:real]
         mel = log_mel(padded, self.mel)[0]
         return crops, mel, real // self.mel.hop_length, word_labels(row.words, row.frames, self.vocabulary, row.fps)
+
+
+def check_rates(row: ClipRow, mel: MelConfig) -> None:
+    """Refuse a clip whose sound or pictures are at other rates than the model's.
+
+    Raises:
+        ShardError: they are.
+    """
+    if (row.sample_rate, row.fps) != (mel.sample_rate, mel.frame_rate):
+        raise ShardError(
+            f"{row.shard}: clip {row.id} is at {row.sample_rate} Hz and {row.fps:g} frames a second, the recipe's mel at "
+            f"{mel.sample_rate} Hz and {mel.frame_rate}; prepare the corpus again or change model.mel"
+        )
 
 
 def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:

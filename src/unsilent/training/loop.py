@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
-from unsilent.errors import CheckpointError, TrainingError
+from unsilent.errors import CheckpointError, OutputError, TrainingError
 from unsilent.training.checkpoint import (
     Snapshot,
     flatten_optimizer,
@@ -55,7 +55,7 @@ class Task(Protocol[Batch]):
         """Learn from one batch: forward, backward, clip, optimiser step."""
 
     def validate(self, writer: SummaryWriter, step: int) -> Metrics:
-        """Judge ``modules['model']``, which holds the averaged weights, on held-out data; a lower ``score`` is better."""
+        """Judge ``modules['model']``, which holds the averaged weights; a lower ``score`` is better."""
 
     def ship(self, folder: Path, metrics: Metrics, step: int) -> None:
         """Write the averaged model and its card to ``folder``."""
@@ -94,7 +94,8 @@ class Trainer(Generic[Batch]):
 
         Raises:
             TrainingError: the loss is not a number; the last good checkpoint stays.
-            CheckpointError: the folder holds a run of another recipe.
+            CheckpointError: the folder holds a run of another recipe, or of other data.
+            OutputError: the folder cannot be made or written.
         """
         self._resume()
         data = self.task.data()
@@ -136,9 +137,11 @@ class Trainer(Generic[Batch]):
             set_learning_rate(optimizer, rate)
         self.task.modules.train()
         metrics = self.task.update(batch, self.step, total)
-        if not math.isfinite(metrics["loss"]):
+        # A gradient that is not a number has spoilt the weights already, though only the next loss would show it.
+        wrong = [name for name in ("loss", "gradient_norm") if not math.isfinite(metrics.get(name, 0.0))]
+        if wrong:
             raise TrainingError(
-                f"{self.folder}: the loss is {metrics['loss']} at step {self.step}; the last checkpoint is kept: "
+                f"{self.folder}: {wrong[0]} is {metrics[wrong[0]]} at step {self.step}; the last checkpoint is kept: "
                 "lower optim.lr or look for damaged samples, and run the same command again"
             )
         self.ema.update(self.accelerator.unwrap_model(self.task.modules["model"]), self.step)
@@ -180,7 +183,13 @@ class Trainer(Generic[Batch]):
         write_snapshot(self.folder / "checkpoints", Snapshot(self.step, modules, self.ema.state, optimizers, state))
 
     def _resume(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(
+                f"{self.folder}: is no folder that a run can be kept in ({reason}); choose another"
+            ) from error
         snapshot = newest_snapshot(self.folder / "checkpoints")
         if snapshot is None:
             return
@@ -189,10 +198,17 @@ class Trainer(Generic[Batch]):
             raise CheckpointError(
                 f"{self.folder}: holds a run of another recipe ({changed}); choose another --output or delete it"
             )
-        self.task.modules.load_state_dict(snapshot.modules)
-        self.ema.state = {name: value.clone() for name, value in snapshot.ema.items()}
-        for name, optimizer in self.task.optimizers.items():
-            restore_optimizer(name, optimizer, snapshot.optimizers)
+        try:
+            self.task.modules.load_state_dict(snapshot.modules)
+            for name, value in self.ema.state.items():
+                value.copy_(snapshot.ema[name])
+            for name, optimizer in self.task.optimizers.items():
+                restore_optimizer(name, optimizer, snapshot.optimizers)
+        except (RuntimeError, KeyError, IndexError) as error:
+            raise CheckpointError(
+                f"{self.folder}: its checkpoint does not fit the model, as when the shards' words have changed "
+                f"({str(error).splitlines()[-1].strip()}); choose another --output or delete it"
+            ) from error
         self.step = snapshot.step
         best = snapshot.state["best"]
         self.best = math.inf if best is None else best

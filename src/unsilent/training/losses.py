@@ -20,8 +20,9 @@ STFT_RESOLUTIONS = ((512, 50, 240), (1024, 120, 600), (2048, 240, 1200))
 def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute difference of (B, F, M) over the frames where ``mask`` (B, M) is True."""
     weight = mask[:, None].to(predicted.dtype)
-    difference: Tensor = (predicted - target).abs() * weight
-    return difference.sum() / (weight.sum() * predicted.shape[1]).clamp(min=1)
+    total = ((predicted - target).abs() * weight).sum()
+    mean: Tensor = total / (weight.sum() * predicted.shape[1]).clamp(min=1)
+    return mean
 
 
 def masked_delta_l1(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:

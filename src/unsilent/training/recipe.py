@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class OptimConfig(RecipeModel):
@@ -31,7 +32,7 @@ class OptimConfig(RecipeModel):
     """Highest learning rate."""
     final_lr: Fraction = 0.01
     """Learning rate of the last step, as a fraction of the highest."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
     weight_decay: float = Field(0.01, ge=0)
     warmup: Fraction = 0.1
     """Fraction of all steps over which the learning rate rises from zero."""
@@ -44,7 +45,7 @@ class OptimConfig(RecipeModel):
 class RunConfig(RecipeModel):
     """How long, how often, how reproducibly."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(8, ge=1)
     """Clips a step, over all processes."""
@@ -145,14 +146,13 @@ class VocoderDataConfig(RecipeModel):
 class VocoderLossConfig(RecipeModel):
     """Weights of the vocoder's losses. Adversarial ones start at ``adversarial_from``."""
 
-    magnitude: float = Field(10.0, ge=0)
+    magnitude: float = Field(1.0, ge=0)
     """L1 between the log-magnitude that the network predicts and that of the recording."""
-    mel: float = Field(5.0, ge=0)
-    stft: float = Field(2.0, ge=0)
-    """Multi-resolution spectral convergence and log-magnitude L1 (Yamamoto et al. 2020)."""
-    adversarial: float = Field(1.0, ge=0)
-    feature_matching: float = Field(2.0, ge=0)
-    adversarial_from: Fraction = 0.6
+    convergence: float = Field(0.5, ge=0)
+    """||predicted - true|| / ||true|| of the magnitudes."""
+    adversarial: float = Field(0.05, ge=0)
+    feature_matching: float = Field(0.2, ge=0)
+    adversarial_from: Fraction = 0.8
     """Fraction of all steps without discriminators: on a CPU they cost several times what the generator does."""
 
 
@@ -166,8 +166,8 @@ class VocoderRecipe(RecipeModel):
     loss: VocoderLossConfig = VocoderLossConfig()
     optim: OptimConfig = OptimConfig(lr=5e-4, betas=(0.8, 0.99), warmup=0.02)
     run: RunConfig = RunConfig(batch_size=16)
-    phase_iterations: int = Field(2, ge=0)
-    """Fast Griffin-Lim iterations in training, which gradients pass through; synthesis does more of them."""
+    phase_iterations: int = Field(6, ge=0)
+    """Fast Griffin-Lim iterations before a waveform is shown to the discriminators."""
     period_widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the multi-period discriminators (HiFi-GAN: 32, 128, 512, 1024)."""
     resolution_width: int = Field(16, ge=1)

@@ -24,7 +24,7 @@ def learning_rate(step: int, total: int, config: OptimConfig) -> float:
     """
     warm = config.warmup * total
     if step < warm:
-        return config.lr * (step + 1) / warm if warm >= 1 else config.lr
+        return config.lr * min(1.0, (step + 1) / warm)
     along = (step - warm) / max(1.0, total - warm)
     return config.lr * (config.final_lr + (1 - config.final_lr) * (1 + math.cos(math.pi * along)) / 2)
 

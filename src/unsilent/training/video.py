@@ -35,7 +35,7 @@ class VideoTask:
     Args:
         recipe: what to train.
         accelerator: device, processes, precision.
-        on_load: called with (clips to load) once and then after every clip that is read into memory.
+        on_load: called after every training clip that is read into memory.
     """
 
     keep_last = False
@@ -130,9 +130,11 @@ class VideoTask:
         }
         if weights.content:
             scores, labels = self.modules["content"](hidden).flatten(0, 1).float(), batch.words.flatten()
-            losses["content"] = functional.cross_entropy(scores, labels, ignore_index=NO_LABEL)
+            # A mean over no labelled frame would not be a number.
+            total = functional.cross_entropy(scores, labels, ignore_index=NO_LABEL, reduction="sum")
+            losses["content"] = total / (labels != NO_LABEL).sum().clamp(min=1)
             spoken = labels > 0
-            losses["word_accuracy"] = (scores.argmax(1) == labels)[spoken].float().mean()
+            losses["word_accuracy"] = ((scores.argmax(1) == labels) & spoken).sum() / spoken.sum().clamp(min=1)
         losses["loss"] = sum(
             (getattr(weights, name) * losses[name] for name in type(weights).model_fields if name in losses),
             start=predicted.new_zeros(()),

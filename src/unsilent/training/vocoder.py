@@ -104,22 +104,17 @@ class VocoderTask:
     def update(self, batch: SegmentBatch, step: int, total: int) -> Metrics:
         """One step of the vocoder, after one of the discriminators once it is their turn."""
         weights, hop = self.recipe.loss, self.recipe.model.mel.hop_length
-        mel = batch.mel.to(self.accelerator.device)
-        inner = slice(EDGE * hop, (batch.mel.shape[2] - EDGE) * hop)
-        samples = batch.samples.to(self.accelerator.device)
         model: Vocoder = self.modules["model"]  # type: ignore[assignment]
-        log_magnitude, phase = model.spectrum(mel)
-        made = model.waveform(log_magnitude, phase, None, self.recipe.phase_iterations)[:, inner]
-        true = samples[:, inner]
+        true = batch.samples.to(self.accelerator.device)
+        log_magnitude = model.log_magnitude(batch.mel.to(self.accelerator.device))
+        losses = self._magnitude(log_magnitude, true)
         metrics: Metrics = {}
-        adversarial = step >= weights.adversarial_from * total
-        if adversarial:
-            metrics["critics"] = self._update_critics(true, made.detach())
-        losses = self._reconstruction(made, true)
-        losses["magnitude"] = self._magnitude(log_magnitude, samples)
-        if adversarial:
-            losses |= self._adversarial(true, made)
-        losses["loss"] = sum((getattr(weights, name) * value for name, value in losses.items()), made.new_zeros(()))
+        if step >= weights.adversarial_from * total:
+            inner = slice(EDGE * hop, (batch.mel.shape[2] - EDGE) * hop)
+            made = model.waveform(log_magnitude, iterations=self.recipe.phase_iterations)[:, inner]
+            metrics["critics"] = self._update_critics(true[:, inner], made.detach())
+            losses |= self._adversarial(true[:, inner], made)
+        losses["loss"] = sum((getattr(weights, name) * value for name, value in losses.items()), true.new_zeros(()))
         norm = self._step("model", losses["loss"])
         return {**{name: value.item() for name, value in losses.items()}, "gradient_norm": norm, **metrics}
 
@@ -165,15 +160,17 @@ class VocoderTask:
             "stft": multi_resolution_stft(made, true),
         }
 
-    def _magnitude(self, log_magnitude: Tensor, samples: Tensor) -> Tensor:
-        """L1 of log-magnitudes (B, bins, M) against the recording's, all but the edges."""
+    def _magnitude(self, log_magnitude: Tensor, samples: Tensor) -> dict[str, Tensor]:
+        """Distance of log-magnitudes (B, bins, M) from the recording's, all but the edges."""
         mel = self.recipe.model.mel
         side = (mel.n_fft - mel.hop_length) // 2
         padded = nn.functional.pad(samples, (side, mel.n_fft - mel.hop_length - side))
         window = torch.hann_window(mel.n_fft, device=samples.device)
-        true = stft_magnitude(padded, mel.n_fft, mel.hop_length, window).clamp(min=QUIETEST).log()
-        difference = log_magnitude.clamp(min=math.log(QUIETEST)) - true
-        return difference[..., EDGE:-EDGE].abs().mean()
+        true = stft_magnitude(padded, mel.n_fft, mel.hop_length, window)[..., EDGE:-EDGE]
+        made = log_magnitude[..., EDGE:-EDGE]
+        difference = made.clamp(min=math.log(QUIETEST)) - true.clamp(min=QUIETEST).log()
+        distance = (made.exp() - true).flatten(1).norm(dim=1) / true.flatten(1).norm(dim=1).clamp(min=1e-2)
+        return {"magnitude": difference.abs().mean(), "convergence": distance.mean()}
 
     def _adversarial(self, true: Tensor, made: Tensor) -> dict[str, Tensor]:
         """Hinge loss and feature matching, averaged over discriminators."""

@@ -42,8 +42,8 @@ def main() -> None:
         extra = explained(config)
         published = PUBLISHED.get(name)
         cells = [name, f"{encoder:.2f}", f"{temporal:.2f}", f"{encoder + temporal:.2f}"]
-        cells += [f"{value:.2f}" for value in extra.values()] if published else ["–"] * 3
-        cells += [f"{encoder + temporal + sum(extra.values()):.2f}", f"{published}"] if published else ["–"] * 2
+        cells += [f"{value:.2f}" for value in extra.values()] if published else ["-"] * 3
+        cells += [f"{encoder + temporal + sum(extra.values()):.2f}", f"{published}"] if published else ["-"] * 2
         write(f"| {' | '.join(cells)} | {decoder:.2f} |\n")
 
 

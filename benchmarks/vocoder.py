@@ -109,7 +109,7 @@ def main() -> int:
     parser.add_argument("--vocoders", default="unsilent,hifigan")
     parser.add_argument("--model", default="grid")
     parser.add_argument("--limit", type=int)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     makers: dict[str, Callable[[], System]] = {
@@ -118,7 +118,10 @@ def main() -> int:
         "hifigan-package": lambda: HifiGan(centred=True),
     }
     try:
-        clips, _ = load_clips(GridCorpus(arguments.root).clips(arguments.split)[: arguments.limit], crops=False)
+        found = GridCorpus(arguments.root).clips(arguments.split)
+        number = min(arguments.limit or len(found), len(found))
+        # Spread: neighbours have nearly the same sentence.
+        clips, _ = load_clips([found[index * len(found) // number] for index in range(number)], crops=False)
         seconds: dict[str, list[float]] = {name: [] for name in arguments.vocoders.split(",")}
         systems = {name: timed(makers[name](), seconds[name]) for name in seconds}
         report = evaluate(systems, clips, METRICS, workers=arguments.workers, corpus="grid", split=arguments.split)

@@ -22,7 +22,7 @@ from unsilent.models.config import ReconstructorConfig, VocoderConfig
 from unsilent.models.reconstructor import Reconstructor, build_reconstructor
 from unsilent.models.vocoder import Vocoder
 
-__all__ = ["CARD", "WEIGHTS", "load_reconstructor", "load_vocoder", "read_card", "save_model"]
+__all__ = ["CARD", "WEIGHTS", "init_from", "load_reconstructor", "load_vocoder", "read_card", "save_model"]
 
 Config = TypeVar("Config", ReconstructorConfig, VocoderConfig)
 WEIGHTS, CARD = "model.safetensors", "card.json"
@@ -114,6 +114,23 @@ def load_vocoder(folder: Path) -> tuple[Vocoder, VocoderConfig, dict[str, Any]]:
     model = Vocoder(config)
     _load_weights(folder, card, model)
     return model, config, card
+
+
+def init_from(model: Reconstructor | Vocoder, folder: Path) -> None:
+    """Put the weights of a model folder into ``model``, whose settings may differ in what has no weights (dropout).
+
+    Raises:
+        CheckpointError: the folder cannot be used, or its model has another mel definition or other sizes.
+    """
+    source = load_vocoder(folder)[0] if isinstance(model, Vocoder) else load_reconstructor(folder)[0]
+    given, wanted = (each.config.mel if isinstance(each, Vocoder) else each.mel for each in (source, model))
+    if given != wanted:
+        raise CheckpointError(f"{folder}: its mel ({given}) is not that of the model to start ({wanted})")
+    try:
+        model.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{folder}: does not fit the model to start ({reason}); give the same model.*") from error
 
 
 def _config(folder: Path, card: dict[str, Any], model: type[Config], kind: str) -> Config:

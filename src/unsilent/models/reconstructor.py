@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from unsilent.features import MelConfig
 from unsilent.models.config import ReconstructorConfig
 from unsilent.models.decoders import MelDecoder
 from unsilent.models.video import VideoEncoder
@@ -20,6 +21,12 @@ class Reconstructor(nn.Module):
         super().__init__()
         self.encoder, self.temporal, self.decoder = encoder, temporal, decoder
         self.modality: Modality = modality
+
+    @property
+    def mel(self) -> MelConfig:
+        """Definition of the log-mel that comes out."""
+        mel: MelConfig = self.decoder.mel  # type: ignore[assignment]
+        return mel
 
     def latents(self, x: Tensor, mask: Tensor) -> Tensor:
         """Input and mask (B, T) to what the decoder reads, (B, T, D)."""

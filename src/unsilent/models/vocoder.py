@@ -14,7 +14,6 @@ __all__ = ["Vocoder"]
 MAX_LOG_MAGNITUDE = 7.0
 """Log-magnitudes are held below this: full scale under the window is 6.2, a wild input must not become infinite."""
 MAX_DETAIL = 8.0
-MEL_CORRECTIONS = 2
 MOMENTUM = 0.99
 """Of the fast Griffin-Lim iterations."""
 
@@ -104,8 +103,8 @@ class Vocoder(nn.Module):
         for block in self.blocks:
             x = block(x, keep)
         detail = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2)
-        magnitude = self.spread @ mel + detail.clamp(-MAX_DETAIL, MAX_DETAIL)
-        for _ in range(MEL_CORRECTIONS):
+        magnitude: Tensor = self.spread @ mel + detail.clamp(-MAX_DETAIL, MAX_DETAIL)
+        for _ in range(self.config.mel_corrections):
             heard = torch.log((self.bank @ magnitude.exp()).clamp(min=self.config.mel.floor))
             magnitude = magnitude + self.spread @ (mel - heard)
         return magnitude
@@ -117,7 +116,7 @@ class Vocoder(nn.Module):
             magnitude = magnitude * mask[:, None].to(magnitude.dtype)
         rounds = self.config.phase_iterations if iterations is None else iterations
         unit = self._phases(magnitude.detach(), mask, rounds)
-        return inverse_stft(magnitude * unit, self.config.mel.hop_length, self.window)
+        return inverse_stft(magnitude * unit, self.config.mel.hop_length, self.window, mask)
 
     @torch.no_grad()
     def _phases(self, magnitude: Tensor, mask: Tensor | None, iterations: int) -> Tensor:
@@ -126,7 +125,7 @@ class Vocoder(nn.Module):
         side = (n_fft - hop) // 2
         unit, before = torch.ones_like(magnitude, dtype=torch.complex64), None
         for _ in range(iterations):
-            samples = inverse_stft(magnitude * unit, hop, self.window)
+            samples = inverse_stft(magnitude * unit, hop, self.window, mask)
             if mask is not None:
                 samples = samples * mask.repeat_interleave(hop, dim=1)
             padded = functional.pad(samples, (side, n_fft - hop - side))

@@ -153,8 +153,8 @@ def check_rates(row: ClipRow, mel: MelConfig) -> None:
     """
     if (row.sample_rate, row.fps) != (mel.sample_rate, mel.frame_rate):
         raise ShardError(
-            f"{row.shard}: clip {row.id} is at {row.sample_rate} Hz and {row.fps:g} frames a second, the recipe's mel at "
-            f"{mel.sample_rate} Hz and {mel.frame_rate}; prepare the corpus again or change model.mel"
+            f"{row.shard}: clip {row.id} is at {row.sample_rate} Hz and {row.fps:g} frames a second, the recipe's "
+            f"mel at {mel.sample_rate} Hz and {mel.frame_rate}; prepare the corpus again or change model.mel"
         )
 
 

@@ -39,7 +39,8 @@ def spectral_convergence(predicted: Tensor, target: Tensor, mask: Tensor) -> Ten
     # exp() of a wild prediction would swamp everything else early in training; real speech stays below e^4.
     difference = (predicted.clamp(max=4.0).exp() - target.exp()) * weight
     norm = (target.exp() * weight).flatten(1).norm(dim=1)
-    return (difference.flatten(1).norm(dim=1) / norm.clamp(min=1e-3)).mean()
+    ratio: Tensor = difference.flatten(1).norm(dim=1) / norm.clamp(min=1e-3)
+    return ratio.mean()
 
 
 def multi_resolution_stft(predicted: Tensor, target: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.config import dump_recipe
-from unsilent.models.pretrained import load_reconstructor, save_model
+from unsilent.models.pretrained import init_from, save_model
 from unsilent.models.reconstructor import build_reconstructor
 from unsilent.nn import length_mask
 from unsilent.shards import ClipRow, ShardReader
@@ -55,9 +55,12 @@ class VideoTask:
         )  # fmt: skip
         self._held_out = ClipData(held_out, cache=True, **common)
         torch.manual_seed(recipe.run.seed)
-        model = load_reconstructor(Path(recipe.init))[0] if recipe.init else build_reconstructor(config)
+        model = build_reconstructor(config)
         model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        nn.init.constant_(model.decoder.project.bias, config.mel.log_floor / 2)  # type: ignore[union-attr, arg-type]
+        if recipe.init:
+            init_from(model, Path(recipe.init))
+        else:
+            nn.init.constant_(model.decoder.project.bias, config.mel.log_floor / 2)  # type: ignore[union-attr, arg-type]
         modules = {"model": model, "content": nn.Linear(config.temporal.width, len(self.vocabulary) + 1)}
         optim = recipe.optim
         optimizer = torch.optim.AdamW(

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.config import dump_recipe
+from unsilent.errors import CheckpointError, RecipeError
 from unsilent.features import log_mel, stft_magnitude
 from unsilent.models.discriminators import VocoderDiscriminators
-from unsilent.models.pretrained import load_reconstructor, load_vocoder, save_model
+from unsilent.models.pretrained import init_from, load_reconstructor, save_model
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.models.vocoder import Vocoder
 from unsilent.shards import ClipRow, ShardReader
-from unsilent.training.losses import multi_resolution_stft
+from unsilent.training.clips import check_rates
+from unsilent.training.losses import STFT_RESOLUTIONS, multi_resolution_stft
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import VocoderRecipe
 from unsilent.training.speech import (
@@ -53,6 +55,7 @@ class VocoderTask:
         self, recipe: VocoderRecipe, accelerator: Accelerator, on_load: Callable[[], None] | None = None
     ) -> None:
         self.recipe, self.accelerator = recipe, accelerator
+        _check_segment(recipe)
         data, mel = recipe.data, recipe.model.mel
         groups: list[Iterator[Utterance]] = []
         shares = []
@@ -81,7 +84,9 @@ class VocoderTask:
         if not self._held_out:
             self._held_out = [group[0] for group in self._train.groups]
         torch.manual_seed(recipe.run.seed)
-        model = load_vocoder(Path(recipe.init))[0] if recipe.init else Vocoder(recipe.model)
+        model = Vocoder(recipe.model)
+        if recipe.init:
+            init_from(model, Path(recipe.init))
         critics = VocoderDiscriminators(recipe.period_widths, recipe.resolution_width)
         self.modules = nn.ModuleDict({"model": model, "critics": critics}).to(accelerator.device)
         optim = recipe.optim
@@ -206,14 +211,29 @@ class VocoderTask:
         return norm.item()
 
 
+def _check_segment(recipe: VocoderRecipe) -> None:
+    hop, longest = recipe.model.mel.hop_length, max(size for size, _, _ in STFT_RESOLUTIONS)
+    least = 2 * EDGE + -(-longest // hop)
+    if recipe.data.segment_frames < least:
+        raise RecipeError(
+            f"data.segment_frames: {recipe.data.segment_frames} mel frames are fewer than the losses look at; "
+            f"give at least {least}"
+        )
+
+
 def _row_utterances(recipe: VocoderRecipe, split: str | None, limit: int | None = None) -> Iterator[Utterance]:
-    """Recordings of the shards, with predicted mels where the recipe asks for them."""
+    """Recordings of the shards that hold a segment, with predicted mels where the recipe asks for them."""
     data = recipe.data
     assert data.shards is not None
     rows = ShardReader(data.shards, split=split)
     predictor = load_reconstructor(Path(data.predicted))[0] if data.predicted else None
+    if predictor is not None and predictor.mel != recipe.model.mel:
+        raise CheckpointError(f"{data.predicted}: its mel ({predictor.mel}) is not the recipe's ({recipe.model.mel})")
     for index in range(len(rows) if limit is None else min(limit, len(rows))):
         row = rows[index]
+        check_rates(row, recipe.model.mel)
+        if row.samples < (data.segment_frames + 1) * recipe.model.mel.hop_length:
+            continue
         predicted = _predict(predictor, row) if predictor is not None else None
         yield row_utterance(row, recipe.model.mel, predicted)
 

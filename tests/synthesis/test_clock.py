@@ -1,17 +1,17 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from unsilent.synthesis import clock as module
 from unsilent.synthesis.clock import Clock
 
 
 @pytest.fixture
 def time_passes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     return now
 
 

@@ -18,7 +18,7 @@ def test_length_in_seconds() -> None:
 
 
 def test_sound_is_dropped_and_the_picture_kept(tmp_path: Path) -> None:
-    loud = make_video(tmp_path / "loud.mp4", frames=25, sound=np.ones(48_000, np.float32) / 2)
+    loud = make_video(tmp_path / "loud.mp4", frames=25, sound=np.full(48_000, 0.5, np.float32))
     assert probe(loud).has_audio
     silent = drop_sound(loud, tmp_path / "silent.mp4")
     assert not probe(silent).has_audio

@@ -34,9 +34,9 @@ def speak(
 
     result = bench_speak(video, model, repeats)
     table = Table(
-        title=f"speak, {result['video']['seconds']:.2f} s of video, {result['threads']} threads, median of {repeats}"
+        title=f"speak (RTF: real-time factor), {result['video']['seconds']:.2f} s of video, {result['threads']} threads, median of {repeats}"
     )
-    for title in ("model", "real-time factor", "seconds", "first run", *STAGES):
+    for title in ("model", "RTF", "seconds", "first", *STAGES):
         table.add_column(title, justify="left" if title == "model" else "right")
     for name in ("small", "paper-s"):
         row = result[name]

@@ -132,7 +132,7 @@ class Vocoder(nn.Module):
             consistent = torch.stft(padded, n_fft, hop, n_fft, self.window, center=False, return_complex=True)
             step = consistent if before is None else consistent - MOMENTUM / (1 + MOMENTUM) * before
             before = consistent
-            unit = step / (step.abs() + 1e-7)
+            unit = step * torch.rsqrt(step.real.square() + step.imag.square() + 1e-14)
         return unit
 
 

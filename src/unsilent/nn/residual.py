@@ -21,16 +21,20 @@ class ResidualBlock2d(nn.Module):
         self.norm2 = nn.BatchNorm2d(out_channels)
         # A block that starts as the identity trains faster (Goyal et al. 2017, section 5.1).
         nn.init.zeros_(self.norm2.weight)
+        self.stride = stride
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
             )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) to (N, out, H / stride, W / stride)."""
         y = functional.relu(self.norm1(self.conv1(x)))
-        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        # Pixels are left out here rather than by the 1x1 convolution's stride: with few channels, oneDNN's backward
+        # pass of that one writes beyond its memory (uxlfoundation/oneDNN issue 6035).
+        kept = x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x
+        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(kept))
 
 
 class ResidualBlock1d(nn.Module):

@@ -96,6 +96,7 @@ class Vocoder(nn.Module):
 
     def log_magnitude(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
         """Natural logarithm of the STFT's magnitude, (B, n_fft // 2 + 1, M), of a log-mel (B, F, M)."""
+        mel = mel.clamp(max=MAX_LOG_MAGNITUDE)
         keep = torch.ones_like(mel[:, :1]) if mask is None else mask[:, None].to(mel.dtype)
         # Around zero, and zero at silence: the convolutions' own zero padding then reads as silence.
         x = (mel - self.config.mel.log_floor) / 4 * keep

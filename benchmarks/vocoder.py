@@ -7,6 +7,10 @@ authors' universal generator, 22.05 kHz, hop 256, 80 mels up to 8 kHz. Its mel i
 by 384 samples, no centring, floor 1e-5). That package's own mel is centred, which delays the sound by 128 samples;
 ``hifigan-package`` measures that one. Both get the sound at 22.05 kHz and are scored at 24 kHz like everything else.
 Needs the packages of the ``eval`` extra.
+
+Measured on s1-test (50 clips, mean [95 % interval]): HiFi-GAN ESTOI .802 [.797, .807], STOI .899 [.895, .903], PESQ-wb
+2.50 [2.39, 2.60]. With the package's mel (10 of the clips): .708, .815, 2.45; with the authors' on the
+same: .799, .895, 2.50.
 """
 
 from __future__ import annotations
@@ -15,8 +19,11 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,9 +60,11 @@ class HifiGan:
         network.loader.exec_module(models)
         settings = SimpleNamespace(**json.loads((folder / "data" / "config.json").read_text(encoding="utf-8")))
         stored = torch.load(folder / "data" / "generator_universal.pth.tar", map_location="cpu", weights_only=True)
-        self.generator = models.Generator(settings)
-        self.generator.load_state_dict(stored["generator"])
-        self.generator.eval().remove_weight_norm()
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore", FutureWarning)  # of torch's older weight normalisation
+            self.generator = models.Generator(settings)
+            self.generator.load_state_dict(stored["generator"])
+            self.generator.eval().remove_weight_norm()
         self.centred = centred
         self.rate = int(settings.sampling_rate)
         # Not validated: its hop does not divide a video frame, which is no matter for a copy.

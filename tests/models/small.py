@@ -16,7 +16,15 @@ from unsilent.models import (
 )
 
 ENCODER = VideoEncoderConfig(
-    resize=24, crop=16, stem_channels=4, stem_kernel=3, stem_stride=2, widths=(4, 6), depths=(2, 1), out_width=8, dropout=0
+    resize=24,
+    crop=16,
+    stem_channels=4,
+    stem_kernel=3,
+    stem_stride=2,
+    widths=(4, 6),
+    depths=(2, 1),
+    out_width=8,
+    dropout=0,
 )
 CONFIG = ReconstructorConfig(
     encoder=ENCODER,

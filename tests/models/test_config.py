@@ -103,7 +103,7 @@ def test_flattened_map_has_the_size_that_the_settings_say(stages: int, **sizes: 
     ],
 )
 def test_impossible_values_are_one_line_that_names_them(wrong: str, said: str) -> None:
-    with pytest.raises(RecipeError, match="(?s).*") as caught:
+    with pytest.raises(RecipeError) as caught:
         load_recipe("grid-small", TrainRecipe, [wrong])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.models.small import unsettle
 from torch import Tensor, nn
 
-from tests.models.small import unsettle
 from unsilent.features import MelConfig
 from unsilent.models import MelDecoder, MelDecoderConfig
 from unsilent.nn import length_mask
@@ -27,7 +27,8 @@ def moved_by(model: MelDecoder, frame: int, frames: int = 12) -> list[int]:
     other = x.clone()
     other[:, frame] += 1
     moved = (model(other, full(1, frames)) - model(x, full(1, frames))).abs().amax(1)[0] > 1e-6
-    return moved.nonzero().flatten().tolist()
+    indices: list[int] = moved.nonzero().flatten().tolist()
+    return indices
 
 
 @pytest.mark.parametrize("frame", [0, 3, 11])
@@ -49,9 +50,11 @@ def test_direct_path_puts_a_frame_at_its_four_mel_frames_in_order() -> None:
     x = torch.randn(2, 12, 5)
     out = model(x, full(2, 12))
     for frame, quarter in ((0, 0), (4, 1), (7, 3)):
+        bias = model.project.bias
+        assert bias is not None
         rows = slice(quarter * 6, quarter * 6 + 6)
         hidden = nn.functional.linear(x[:, frame], model.expand.weight[rows], model.expand.bias[rows])
-        wanted = hidden @ model.project.weight[:, :, 0].T + model.project.bias
+        wanted = hidden @ model.project.weight[:, :, 0].T + bias
         torch.testing.assert_close(out[:, :, 4 * frame + quarter], wanted, atol=1e-5, rtol=1e-4)
 
 

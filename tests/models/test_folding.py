@@ -7,9 +7,9 @@ import copy
 import numpy as np
 import pytest
 import torch
+from tests.models.small import CONFIG, ENCODER, reconstructor
 from torch import nn
 
-from tests.models.small import CONFIG, ENCODER, reconstructor
 from unsilent.models import Reconstructor, ReconstructorConfig
 from unsilent.models.folding import fold_batch_norms
 from unsilent.nn import ModalityBatchNorm, length_mask

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-
 from tests.models.small import CONFIG, VOCODER, reconstructor
+
 from unsilent.errors import CheckpointError, OutputError
 from unsilent.features import MelConfig
 from unsilent.files import sha256_file
@@ -99,7 +99,8 @@ def test_missing_files(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '"x"', "{}", '{"format": 1}', '{"format": 2, "config": {}}', '{"format": 1, "config": 3}']
+    "text",
+    ["", "{", "[]", "null", '"x"', "{}", '{"format": 1}', '{"format": 2, "config": {}}', '{"format": 1, "config": 3}'],
 )
 def test_damaged_card(folder: Path, text: str) -> None:
     (folder / "card.json").write_text(text)

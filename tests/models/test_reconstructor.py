@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.models.small import CONFIG, reconstructor
 from torch import Tensor
 
-from tests.models.small import CONFIG, reconstructor
 from unsilent.features import MelConfig
 from unsilent.models import Reconstructor, build_reconstructor
 from unsilent.nn import length_mask

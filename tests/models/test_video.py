@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.models.small import ENCODER, unsettle
 from torch import Tensor, nn
 
-from tests.models.small import ENCODER, unsettle
 from unsilent.models import VideoEncoder
 from unsilent.models.video import CROP_MEAN, CROP_STD, Stem, centre_crop, resize_crops
 from unsilent.nn import length_mask

@@ -246,8 +246,8 @@ def _cell(metric: str, values: dict[str, Any], clips: int) -> str:
     if values["mean"] is None:
         return "missing"
     scale, digits = (100, 1) if metric in _PERCENT else (1, 2 if metric.startswith(("pesq", "dnsmos")) else 3)
-    mean, low, high = (f"{scale * values[key]:.{digits}f}" for key in ("mean", "low", "high"))
-    return f"{mean}\n{low} - {high}" + (f"\nn={values['n']}" if values["n"] < clips else "")
+    ends = "..".join(f"{scale * values[key]:.{min(digits, 2)}f}" for key in ("low", "high"))
+    return f"{scale * values['mean']:.{digits}f}\n{ends}" + (f"\nn={values['n']}" if values["n"] < clips else "")
 
 
 def _notes(found: Report) -> list[str]:

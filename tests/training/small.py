@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tests.models.small import CONFIG
+
 from unsilent.config import validate_recipe
 from unsilent.models import ReconstructorConfig
 from unsilent.shards import ClipRow, ShardReader, ShardWriter, encode_audio, encode_crops
@@ -48,7 +48,7 @@ def row(number: int, *, frames: int = 12, split: str = "train", short_by: int = 
     """One clip as a row of a shard; its sound ends ``short_by`` samples early."""
     states = states_of(number, frames)
     sound = sound_of(states)[: frames * 960 - short_by]
-    words = [
+    words: list[dict[str, Any]] = [
         {"word": f"word{states[first]}", "start": first / 25, "end": min(first + 4, frames) / 25}
         for first in range(0, frames, 4)
     ]

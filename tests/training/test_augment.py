@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -124,5 +126,6 @@ def test_brightness_is_one_rising_curve_for_the_whole_clip() -> None:
 @pytest.mark.parametrize(("option", "value"), [("flip", 0.5), ("erase", 0.5), ("brightness", 0.2), ("time_mask", 0.4)])
 def test_each_option_alone_does_something(option: str, value: float) -> None:
     crops = crops_of(30)
-    results = {augmented(seed, crops, **{option: value}).tobytes() for seed in range(12)}
+    options: dict[str, Any] = {option: value}
+    results = {augmented(seed, crops, **options).tobytes() for seed in range(12)}
     assert len(results) > 1

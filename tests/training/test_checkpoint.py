@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unsilent.errors import CheckpointError, OutputError
@@ -146,7 +147,7 @@ def test_full_disk_leaves_the_older_ones(
 ) -> None:
     for step in (1, 2):
         write_snapshot(tmp_path, snapshot(step))
-    real, calls = checkpoint.save_file, []
+    real, calls = save_file, []
 
     def full(tensors: dict[str, Tensor], path: Path) -> None:
         calls.append(path)
@@ -156,7 +157,7 @@ def test_full_disk_leaves_the_older_ones(
         real(tensors, path)
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OutputError, match="step-00000003.*No space left") as caught:
+    with pytest.raises(OutputError, match=r"step-00000003.*No space left") as caught:
         write_snapshot(tmp_path, snapshot(3))
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001", "step-00000002"]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.training.small import read_rows, row
+
 from unsilent.corpora.base import Word
 from unsilent.errors import ShardError
 from unsilent.features import MelConfig
@@ -137,20 +137,23 @@ def test_clip_shorter_than_the_window_is_taken_whole(tmp_path: Path) -> None:
 
 def test_sound_longer_than_the_picture_is_cut(tmp_path: Path) -> None:
     sound = encode_audio(np.full(5 * 960 + 300, 0.1, np.float32), 24_000)
-    made = {"audio": {"bytes": sound, "path": None}, "samples": 5 * 960 + 300}
+    made: dict[str, Any] = {"audio": {"bytes": sound, "path": None}, "samples": 5 * 960 + 300}
     sample = data_of(read_rows(tmp_path, [row(1, frames=5, **made)])[0])[0]
     assert (sample.mel.shape, sample.mel_frames) == ((80, 20), 20)
 
 
 def test_clip_with_next_to_no_sound_counts_nowhere(tmp_path: Path) -> None:
-    made = {"audio": {"bytes": encode_audio(np.zeros(1, np.float32), 24_000), "path": None}, "samples": 1}
+    made: dict[str, Any] = {
+        "audio": {"bytes": encode_audio(np.zeros(1, np.float32), 24_000), "path": None},
+        "samples": 1,
+    }
     sample = data_of(read_rows(tmp_path, [row(1, frames=3, **made)])[0])[0]
     assert sample.mel_frames == 0
     assert (sample.mel == MEL.log_floor).all()
 
 
 @pytest.mark.parametrize("wrong", [{"sample_rate": 16_000}, {"fps": 30.0}])
-def test_clip_at_other_rates_is_refused_by_name(tmp_path: Path, wrong: dict[str, float]) -> None:
+def test_clip_at_other_rates_is_refused_by_name(tmp_path: Path, wrong: dict[str, Any]) -> None:
     clip = read_rows(tmp_path, [row(1, frames=3, **wrong)])[0]
     with pytest.raises(ShardError, match="s1/clip001") as caught:
         data_of(clip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ class Line:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.modules = nn.ModuleDict({"model": model, "extra": nn.Linear(1, 1)})
-        self.optimizers = {"adamw": torch.optim.AdamW(self.modules.parameters(), 0.05)}
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {
+            "adamw": torch.optim.AdamW(self.modules.parameters(), 0.05)
+        }
         self.keep_last, self.scores = keep_last, scores
         self.shipped: list[int] = []
         self.judged: list[dict[str, Tensor]] = []
@@ -177,7 +179,7 @@ def test_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
 
 def test_other_recipe_in_the_folder_is_refused_by_its_key(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        trainer(tmp_path, Line(), stop=3, recipe={"optim": {"lr": 1, "betas": [0.9, 0.98]}}).fit()
+        trainer(tmp_path, Line(), stop=4, recipe={"optim": {"lr": 1, "betas": [0.9, 0.98]}}).fit()
     before = everything(tmp_path)
     with pytest.raises(CheckpointError, match=r"recipe\.optim\.lr was 1, is 2") as caught:
         trainer(tmp_path, Line(), recipe={"optim": {"lr": 2, "betas": [0.9, 0.98]}}).fit()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -39,14 +41,15 @@ def test_rate_rises_then_falls_within_its_bounds(total: int, warmup: float, fina
     assert all(0 < rate <= 1 + 1e-9 or final == 0 for rate in rates)
     assert max(rates) <= 1 + 1e-9
     top = math.ceil(warmup * total)
-    assert all(a <= b for a, b in zip(rates[:top], rates[1:top], strict=False))
-    assert all(a >= b - 1e-9 for a, b in zip(rates[top:], rates[top + 1 :], strict=False))
+    assert all(a <= b for a, b in pairwise(rates[:top]))
+    assert all(a >= b - 1e-9 for a, b in pairwise(rates[top:]))
 
 
 def test_groups_may_have_a_scale() -> None:
     weight = nn.Parameter(torch.zeros(1))
     other = nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.AdamW([{"params": [weight]}, {"params": [other], "scale": 0.5}], 1.0)
+    groups: list[dict[str, Any]] = [{"params": [weight]}, {"params": [other], "scale": 0.5}]
+    optimizer = torch.optim.AdamW(groups, 1.0)
     set_learning_rate(optimizer, 0.2)
     assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.1]
 

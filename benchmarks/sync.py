@@ -2,8 +2,8 @@
 
     python benchmarks/sync.py runs/shards/grid --split s1-val
 
-For every clip: the lag that maximises the correlation of the mel that a model predicts with the true one; the lag of the
-lips' opening against the sound's energy, which no model is part of; and ESTOI before and after the speech is moved by
+For every clip: the lag that maximises the correlation of the mel that a model predicts with the true one; the lag of
+the lips' opening against the sound's energy, which no model is part of; and ESTOI before and after the speech is moved by
 the first lag. If both lags agree from clip to clip, it is the recordings that are out of step, not the model. Needs the
 ``eval`` extra.
 """
@@ -70,6 +70,14 @@ def measure(voice: Synthesizer, row: ClipRow) -> tuple[float, float, float, floa
     return lag, lips, trust, plain, aligned
 
 
+def moved_estoi(voice: Synthesizer, rows: ShardReader, shift: float) -> float:
+    """Mean ESTOI of the real sound, moved by ``shift`` seconds, against itself."""
+    sounds = [row.audio() for row in rows]
+    moved = [np.roll(sound, round(shift * voice.sample_rate)) for sound in sounds]
+    pairs = zip(sounds, moved, strict=True)
+    return float(np.mean([stoi(true, late, voice.sample_rate, extended=True) for true, late in pairs]))
+
+
 def main() -> None:
     """Read the command line and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -82,12 +90,12 @@ def main() -> None:
     sure = trust > CONFIDENT
     write = sys.stdout.write
     write(f"{arguments.split}: {len(rows)} clips, model {voice.name}\n")
-    write(
-        f"lag of the true speech behind the predicted: mean {10 * lag.mean():.0f} ms, deviation {10 * lag.std():.0f} ms, "
-    )
+    write(f"true speech behind the predicted: mean {10 * lag.mean():.0f} ms, deviation {10 * lag.std():.0f} ms, ")
     write(f"from {10 * lag.min():.0f} to {10 * lag.max():.0f} ms\n")
     write(f"correlation with the lag of energy behind the lips: {np.corrcoef(lag[sure], lips[sure])[0, 1]:.2f} ")
     write(f"over {sure.sum()} clips where the latter is clear\n")
+    for shift in (0.01, 0.02, 0.04):
+        write(f"true speech against itself, {1000 * shift:.0f} ms later: ESTOI {moved_estoi(voice, rows, shift):.2f}\n")
     write(f"ESTOI {plain.mean():.3f}, after moving each clip by its lag {aligned.mean():.3f}\n")
 
 

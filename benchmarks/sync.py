@@ -3,8 +3,8 @@
     python benchmarks/sync.py runs/shards/grid --split s1-val
 
 For every clip: the lag that maximises the correlation of the mel that a model predicts with the true one; the lag of
-the lips' opening against the sound's energy, which no model is part of; and ESTOI before and after the speech is moved by
-the first lag. If both lags agree from clip to clip, it is the recordings that are out of step, not the model. Needs the
+the lips' opening against the sound's energy, which no model is part of; and ESTOI before and after the speech is moved
+by the first lag. If both lags agree from clip to clip, it is the recordings that are out of step, not the model. Needs the
 ``eval`` extra.
 """
 

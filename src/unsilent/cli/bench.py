@@ -33,9 +33,8 @@ def speak(
     from unsilent.benchmarks.speak import STAGES, bench_speak
 
     result = bench_speak(video, model, repeats)
-    table = Table(
-        title=f"speak (RTF: real-time factor), {result['video']['seconds']:.2f} s of video, {result['threads']} threads, median of {repeats}"
-    )
+    about = f"{result['video']['seconds']:.2f} s of video, {result['threads']} threads, median of {repeats}"
+    table = Table(title=f"speak (RTF: real-time factor), {about}")
     for title in ("model", "RTF", "seconds", "first", *STAGES):
         table.add_column(title, justify="left" if title == "model" else "right")
     for name in ("small", "paper-s"):

@@ -4,8 +4,8 @@
 
 For every clip: the lag that maximises the correlation of the mel that a model predicts with the true one; the lag of
 the lips' opening against the sound's energy, which no model is part of; and ESTOI before and after the speech is moved
-by the first lag. If both lags agree from clip to clip, it is the recordings that are out of step, not the model. Needs the
-``eval`` extra.
+by the first lag. If both lags agree from clip to clip, it is the recordings that are out of step, not the model. Needs
+the ``eval`` extra.
 """
 
 from __future__ import annotations

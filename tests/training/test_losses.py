@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from unsilent.training.losses import masked_delta_l1, masked_l1, multi_resolution_stft, spectral_convergence
+from unsilent.training.losses import (
+    best_lags,
+    masked_delta_l1,
+    masked_l1,
+    multi_resolution_stft,
+    shift_frames,
+    spectral_convergence,
+)
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
 
@@ -93,3 +100,23 @@ def test_stft_loss_has_gradients_at_silence() -> None:
     torch.autograd.backward(multi_resolution_stft(samples, torch.randn(1, 4096)))
     assert samples.grad is not None
     assert samples.grad.isfinite().all()
+
+
+def test_frames_are_moved_by_each_items_own_lag() -> None:
+    target = torch.arange(6.0).expand(2, 1, 6)
+    mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+    moved, counts = shift_frames(target, mask, torch.tensor([2, -1]))
+    assert moved[0, 0, :4].tolist() == [2, 3, 4, 5]
+    assert counts[0].tolist() == [True] * 4 + [False] * 2
+    assert moved[1, 0, 1:].tolist() == [0, 1, 2, 3, 4]
+    assert counts[1].tolist() == [False, True, True, True, True, False]
+
+
+def test_the_lag_of_each_item_is_found() -> None:
+    true = torch.randn(3, 8, 60)
+    mask = torch.ones(3, 60, dtype=torch.bool)
+    lags = torch.tensor([-3, 0, 4])
+    predicted, _ = shift_frames(true, mask, lags)
+    assert best_lags(predicted, true, mask, 5).tolist() == lags.tolist()
+    # A prediction that says nothing about time stays where it is.
+    assert best_lags(torch.zeros_like(true), torch.ones_like(true), mask, 5).tolist() == [0, 0, 0]

@@ -105,6 +105,9 @@ class LossConfig(RecipeModel):
     """Of the amplitude mel: ||predicted - true|| / ||true||, a clip at a time."""
     delta: float = Field(0.0, ge=0)
     """L1 of the first difference over time (our addition)."""
+    lag: int = Field(0, ge=0)
+    """Largest lag, in mel frames, by which a clip's target may be moved to where it fits the prediction best: for
+    corpora whose picture and sound are out of step (our addition); 0 takes targets as they are."""
     content: float = Field(0.0, ge=0)
     """Cross-entropy of the word spoken in every video frame, from the corpus's word times, by a linear head that
     only training has (our addition; 0 where a corpus has no word times)."""

@@ -19,7 +19,7 @@ from unsilent.models.reconstructor import build_reconstructor
 from unsilent.nn import length_mask
 from unsilent.shards import ClipRow, ShardReader
 from unsilent.training.clips import NO_LABEL, ClipBatch, ClipData, ClipSample, collate_clips
-from unsilent.training.losses import masked_delta_l1, masked_l1, spectral_convergence
+from unsilent.training.losses import best_lags, masked_delta_l1, masked_l1, shift_frames, spectral_convergence
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import TrainRecipe
 
@@ -126,10 +126,13 @@ class VideoTask:
             hidden = model.latents(batch.crops, mask)  # type: ignore[operator]
             predicted = model.decoder(hidden, mask, model.modality)  # type: ignore[operator]
         predicted = predicted.float()
+        target = batch.mel
+        if weights.lag:
+            target, heard = shift_frames(target, heard, best_lags(predicted, target, heard, weights.lag))
         losses = {
-            "l1": masked_l1(predicted, batch.mel, heard),
-            "spectral_convergence": spectral_convergence(predicted, batch.mel, heard),
-            "delta": masked_delta_l1(predicted, batch.mel, heard),
+            "l1": masked_l1(predicted, target, heard),
+            "spectral_convergence": spectral_convergence(predicted, target, heard),
+            "delta": masked_delta_l1(predicted, target, heard),
         }
         if weights.content:
             scores, labels = self.modules["content"](hidden).flatten(0, 1).float(), batch.words.flatten()

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("vocoder", type=Path)
     parser.add_argument("--scores", type=Path)
+    parser.add_argument("--phase-iterations", type=int, help="of the vocoder at synthesis, instead of the recipe's")
     arguments = parser.parse_args()
     measured: dict[str, object] = {}
     if arguments.scores:
@@ -64,7 +65,11 @@ def main() -> None:
         {"name": arguments.name, "data": [DATA["grid"]], "licence": licence, "limits": LIMITS.get(arguments.name, ""),
          "measured": measured},
     )  # fmt: skip
-    release(arguments.vocoder, folder / VOCODER_FOLDER, {"data": list(DATA.values()), "licence": licence})
+    config = read_card(arguments.vocoder)["config"]
+    if arguments.phase_iterations:
+        config["phase_iterations"] = arguments.phase_iterations
+    extra = {"name": "vocoder", "config": config, "data": list(DATA.values()), "licence": licence}
+    release(arguments.vocoder, folder / VOCODER_FOLDER, extra)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.models.vocoder import Vocoder
+from unsilent.synthesis.ahead import ahead
 from unsilent.synthesis.clock import Clock
 from unsilent.synthesis.speech import Speech
 from unsilent.synthesis.windows import WindowPlan, windowed_mel, windowed_samples
@@ -216,7 +217,8 @@ class SpeechStream:
         return self._voice.samples(self._crops(on_mouth), self._clock, on_mel)
 
     def _crops(self, on_mouth: Callable[[MouthFrame], None]) -> Iterator[NDArray[np.uint8]]:
-        decoded = self._clock.iterate("decode", read_video(self._video, FPS))
+        # Decoding runs beside tracking; what is charged to it is the time that the tracker waits for a frame.
+        decoded = self._clock.iterate("decode", ahead(read_video(self._video, FPS)))
         mouths = stream_mouth(decoded, face=self._face, name=str(self._video))
         for mouth in self._clock.iterate("face", mouths):
             self.frames += 1

@@ -41,8 +41,8 @@ class Vocoder(nn.Module):
 
     The network predicts magnitudes, and the fast Griffin-Lim algorithm (Perraudin, Balazs, Soendergaard 2013) the
     phases that agree with them, before one last inverse STFT. Vocos predicts phases as well: a mel spectrogram hardly
-    says where in a frame a glottal pulse lies, and a network needs about a million steps to make up phases that agree
-    with one another; without them it trains on a CPU. That is our choice, as is the form of the magnitude:
+    says where in a frame a glottal pulse lies, and a network needs long training to make up phases that agree with
+    one another; without them it trains on a CPU. That is our choice, as is the form of the magnitude:
 
         magnitude = spread(mel) * exp(network(mel)), then scaled so that its mel is the given one,
 

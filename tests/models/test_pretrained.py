@@ -115,7 +115,7 @@ def test_card_that_is_no_text(folder: Path) -> None:
 
 
 def test_another_kind_of_model_is_named(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"kind 'v2a-mel', but 'vocoder' is needed"):
+    with pytest.raises(CheckpointError, match=r"kind 'reconstructor', but 'vocoder' is needed"):
         load_vocoder(folder)
     edit_card(folder, lambda card: card["config"].pop("kind"))
     assert "kind None" in refused(folder)

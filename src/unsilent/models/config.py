@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from unsilent.config import RecipeModel
 from unsilent.features import MelConfig
 
-__all__ = ["ConformerConfig", "MelDecoderConfig", "ReconstructorConfig", "VideoEncoderConfig", "VocoderConfig"]
+__all__ = [
+    "AudioEncoderConfig",
+    "ConformerConfig",
+    "MelDecoderConfig",
+    "ReconstructorConfig",
+    "VideoEncoderConfig",
+    "VocoderConfig",
+    "WaveDecoderConfig",
+]
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -22,6 +31,7 @@ def _check_odd(kernel: int) -> None:
 class VideoEncoderConfig(RecipeModel):
     """A spatio-temporal stem and a residual network on every frame."""
 
+    input: Literal["video"] = "video"
     resize: int = Field(72, ge=16, le=256)
     """Side, in pixels, that the 96x96 mouth crop is resized to before cropping."""
     crop: int = Field(64, ge=16, le=256)
@@ -68,6 +78,36 @@ class VideoEncoderConfig(RecipeModel):
         return size
 
 
+class AudioEncoderConfig(RecipeModel):
+    """A 1-D residual network on the raw waveform, one vector a video frame."""
+
+    input: Literal["audio"] = "audio"
+    strides: tuple[Positive, ...] = Field((5, 4, 4, 4, 3), min_length=1)
+    """Strides of the stages, whose product is the samples of a video frame (960 at 24 kHz and 25 fps)."""
+    widths: tuple[Positive, ...] = (16, 32, 64, 128, 192)
+    """Channels of the stages."""
+    kernel: int = Field(5, ge=1)
+    """Samples under a residual block's convolutions (odd)."""
+    bottleneck: int = Field(32, ge=1)
+    """Values a frame that pass on to the rest of the model; the fewer, the less trivial is copying."""
+    out_width: int = Field(192, ge=1)
+    """Width of the vector for a frame."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """On the bottleneck."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AudioEncoderConfig:
+        if len(self.strides) != len(self.widths):
+            raise ValueError("strides and widths must be of the same length")
+        _check_odd(self.kernel)
+        return self
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples that become one vector."""
+        return math.prod(self.strides)
+
+
 class ConformerConfig(RecipeModel):
     """The temporal module."""
 
@@ -91,6 +131,7 @@ class ConformerConfig(RecipeModel):
 class MelDecoderConfig(RecipeModel):
     """Residual convolutions at the mel frame rate."""
 
+    target: Literal["mel"] = "mel"
     width: int = Field(192, ge=1)
     blocks: int = Field(5, ge=1)
     kernel: int = Field(3, ge=1)
@@ -103,16 +144,76 @@ class MelDecoderConfig(RecipeModel):
         return self
 
 
-class ReconstructorConfig(RecipeModel):
-    """Video to log-mel."""
+class WaveDecoderConfig(RecipeModel):
+    """Transposed convolutions with batch-norm from one vector a video frame to its samples."""
 
-    kind: Literal["v2a-mel"] = "v2a-mel"
+    target: Literal["wave"] = "wave"
+    strides: tuple[Positive, ...] = Field((5, 4, 4, 4, 3), min_length=1)
+    """Factors by which the stages raise the rate; their product is the samples of a video frame."""
+    widths: tuple[Positive, ...] = (192, 128, 64, 32, 16)
+    """Channels after each stage."""
+    blocks: int = Field(2, ge=0)
+    """Dilated residual blocks a stage, of dilation 1, 3, 9 ..."""
+    kernel: int = Field(3, ge=1)
+    """Samples under a residual block's convolutions (odd)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> WaveDecoderConfig:
+        if len(self.strides) != len(self.widths):
+            raise ValueError("strides and widths must be of the same length")
+        _check_odd(self.kernel)
+        return self
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples that one vector becomes."""
+        return math.prod(self.strides)
+
+
+def _input_of(encoder: Any) -> str:
+    return str(encoder.get("input", "video") if isinstance(encoder, dict) else getattr(encoder, "input", None))
+
+
+def _target_of(decoder: Any) -> str:
+    return str(decoder.get("target", "mel") if isinstance(decoder, dict) else getattr(decoder, "target", None))
+
+
+# Video and mel are what is meant where a recipe or a card does not say.
+EncoderConfig = Annotated[
+    Annotated[VideoEncoderConfig, Tag("video")] | Annotated[AudioEncoderConfig, Tag("audio")], Discriminator(_input_of)
+]
+DecoderConfig = Annotated[
+    Annotated[MelDecoderConfig, Tag("mel")] | Annotated[WaveDecoderConfig, Tag("wave")], Discriminator(_target_of)
+]
+
+
+class ReconstructorConfig(RecipeModel):
+    """Video or audio to log-mel or waveform."""
+
+    kind: Literal["reconstructor", "v2a-mel"] = "reconstructor"
+    """Written into cards. ``v2a-mel`` is what the first release wrote; it means the same."""
     mel: MelConfig = MelConfig()
-    encoder: VideoEncoderConfig = VideoEncoderConfig()
+    encoder: EncoderConfig = VideoEncoderConfig()
     temporal: ConformerConfig = ConformerConfig()
-    decoder: MelDecoderConfig = MelDecoderConfig()
+    decoder: DecoderConfig = MelDecoderConfig()
     split_norm: bool = True
     """Separate running statistics for audio and video input in every modality batch-norm."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ReconstructorConfig:
+        for part in (self.encoder, self.decoder):
+            if isinstance(part, AudioEncoderConfig | WaveDecoderConfig):
+                given, wanted = part.samples_per_frame, self.mel.samples_per_frame
+                if given != wanted:
+                    raise ValueError(
+                        f"the product of strides {part.strides} is {given}, a video frame is {wanted} samples"
+                    )
+        return self
+
+    @property
+    def path(self) -> str:
+        """What goes in and what comes out: ``v2a-mel``, ``a2a-mel``, ``v2a-wave`` or ``a2a-wave``."""
+        return f"{'v2a' if self.encoder.input == 'video' else 'a2a'}-{self.decoder.target}"
 
 
 class VocoderConfig(RecipeModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -90,14 +90,24 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def load_reconstructor(folder: Path) -> tuple[Reconstructor, ReconstructorConfig, dict[str, Any]]:
-    """Build the video-to-mel model of a folder, in evaluation mode, with its settings and card.
+def load_reconstructor(
+    folder: Path, *, source: Literal["video", "audio"] | None = None
+) -> tuple[Reconstructor, ReconstructorConfig, dict[str, Any]]:
+    """Build the reconstructor of a folder, in evaluation mode, with its settings and card.
+
+    Args:
+        folder: the model folder.
+        source: refuse a model that reads anything else.
 
     Raises:
         CheckpointError: the folder is incomplete, damaged, or holds another kind of model.
     """
     card = read_card(folder)
-    config = _config(folder, card, ReconstructorConfig, "v2a-mel")
+    config = _config(folder, card, ReconstructorConfig, ("reconstructor", "v2a-mel"))
+    if source not in (None, config.encoder.input):
+        raise CheckpointError(
+            f"{folder}: its model reads {config.encoder.input} ({config.path}), {source} is needed here"
+        )
     model = build_reconstructor(config)
     _load_weights(folder, card, model)
     return model, config, card
@@ -110,7 +120,7 @@ def load_vocoder(folder: Path) -> tuple[Vocoder, VocoderConfig, dict[str, Any]]:
         CheckpointError: the folder is incomplete, damaged, or holds another kind of model.
     """
     card = read_card(folder)
-    config = _config(folder, card, VocoderConfig, "vocoder")
+    config = _config(folder, card, VocoderConfig, ("vocoder",))
     model = Vocoder(config)
     _load_weights(folder, card, model)
     return model, config, card
@@ -133,10 +143,10 @@ def init_from(model: Reconstructor | Vocoder, folder: Path) -> None:
         raise CheckpointError(f"{folder}: does not fit the model to start ({reason}); give the same model.*") from error
 
 
-def _config(folder: Path, card: dict[str, Any], model: type[Config], kind: str) -> Config:
+def _config(folder: Path, card: dict[str, Any], model: type[Config], kinds: tuple[str, ...]) -> Config:
     given = card["config"].get("kind")
-    if given != kind:
-        raise CheckpointError(f"{folder}: holds a model of kind {given!r}, but {kind!r} is needed here")
+    if given not in kinds:
+        raise CheckpointError(f"{folder}: holds a model of kind {given!r}, but {kinds[0]!r} is needed here")
     try:
         return validate_recipe(card["config"], model, str(folder / CARD))
     except RecipeError as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from unsilent.features import MelConfig
-from unsilent.models.config import ReconstructorConfig
+from unsilent.models.audio import AudioEncoder
+from unsilent.models.config import MelDecoderConfig, ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.decoders import MelDecoder
 from unsilent.models.video import VideoEncoder
+from unsilent.models.wave import WaveDecoder
 from unsilent.nn import Conformer
 from unsilent.nn.norm import Modality
 
@@ -34,16 +36,16 @@ class Reconstructor(nn.Module):
         return hidden
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Input and mask (B, T) to the decoder's target: log-mel (B, F, 4 T)."""
+        """Input and mask (B, T) to the decoder's target: log-mel (B, F, 4 T) or samples (B, 960 T)."""
         out: Tensor = self.decoder(self.latents(x, mask), mask, self.modality)
         return out
 
 
 def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
     """Build the model that ``config`` describes, with fresh weights."""
-    temporal = config.temporal
+    temporal, split = config.temporal, config.split_norm
     return Reconstructor(
-        VideoEncoder(config.encoder),
+        _build_encoder(config),
         Conformer(
             config.encoder.out_width,
             temporal.width,
@@ -52,8 +54,20 @@ def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
             temporal.hidden,
             temporal.kernel,
             temporal.dropout,
-            config.split_norm,
+            split,
         ),
-        MelDecoder(temporal.width, config.mel, config.decoder, split_norm=config.split_norm),
-        "video",
+        _build_decoder(config),
+        config.encoder.input,
     )
+
+
+def _build_encoder(config: ReconstructorConfig) -> nn.Module:
+    if isinstance(config.encoder, VideoEncoderConfig):
+        return VideoEncoder(config.encoder)
+    return AudioEncoder(config.encoder, split_norm=config.split_norm)
+
+
+def _build_decoder(config: ReconstructorConfig) -> nn.Module:
+    if isinstance(config.decoder, MelDecoderConfig):
+        return MelDecoder(config.temporal.width, config.mel, config.decoder, split_norm=config.split_norm)
+    return WaveDecoder(config.temporal.width, config.mel, config.decoder, split_norm=config.split_norm)

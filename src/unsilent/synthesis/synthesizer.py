@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from unsilent.errors import CheckpointError, FaceError, MediaError
 from unsilent.face import FPS, MouthFrame, MouthTrack, stream_mouth
 from unsilent.features import MelConfig, log_mel
 from unsilent.media import read_video
-from unsilent.models.config import ReconstructorConfig
+from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.folding import fold_batch_norms
 from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
 from unsilent.models.reconstructor import Reconstructor
@@ -59,7 +59,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Synthesizer:
             raise CheckpointError(f"{model}: no such model; shipped: {known}; or give a folder that holds card.json")
     elif not (folder / CARD).is_file() and (folder / "best" / CARD).is_file():
         folder = folder / "best"
-    reconstructor, config, card = load_reconstructor(folder)
+    reconstructor, config, card = load_reconstructor(folder, source="video")
     own = folder / VOCODER_FOLDER
     vocoder, vocoder_config, _ = load_vocoder(own if own.is_dir() else WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER)
     if vocoder_config.mel != config.mel:
@@ -155,7 +155,7 @@ class Synthesizer:
     @torch.inference_mode()
     def predict_mel(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Log-mel (F, 4 T) of crops (T, 96, 96), in one pass."""
-        encoder = self.config.encoder
+        encoder = cast(VideoEncoderConfig, self.config.encoder)
         seen = np.ascontiguousarray(centre_crop(resize_crops(crops, encoder.resize), encoder.crop))
         mask = torch.ones(1, len(seen), dtype=torch.bool)
         mel: NDArray[np.float32] = self._model(torch.from_numpy(seen)[None], mask)[0].numpy()

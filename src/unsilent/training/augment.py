@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from unsilent.models.video import centre_crop
 from unsilent.training.recipe import AugmentConfig
 
-__all__ = ["augment_crops"]
+__all__ = ["augment_crops", "stretch"]
 
 GREY = 115
 """Fill of an erased rectangle: the mean of mouth crops (`unsilent.models.video`)."""
@@ -52,3 +54,23 @@ def augment_crops(
             at = start + int(rng.integers(0, max(1, fps - length + 1)))
             out[at : at + length] = mean_frame
     return out
+
+
+def stretch(values: NDArray[Any], frames: int) -> NDArray[Any]:
+    """Play a sequence faster or slower, by interpolation between neighbours: another tempo of speech.
+
+    Args:
+        values: (T, ...) of any kind of number.
+        frames: length of the result.
+
+    Returns:
+        (frames, ...), of the same kind, with the same first and last moment.
+    """
+    # Middles of the new frames, in units of old ones, so that streams of different rates stay in step.
+    at = ((np.arange(frames) + 0.5) * len(values) / frames - 0.5).clip(0, len(values) - 1)
+    first = np.minimum(at.astype(int), max(0, len(values) - 2))
+    weight = (at - first).astype(np.float32).reshape(-1, *(1,) * (values.ndim - 1))
+    after = values[np.minimum(first + 1, len(values) - 1)]
+    mixed = values[first] * (1 - weight) + after * weight
+    played: NDArray[Any] = (mixed.round() if np.issubdtype(values.dtype, np.integer) else mixed).astype(values.dtype)
+    return played

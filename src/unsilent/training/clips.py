@@ -20,7 +20,7 @@ from unsilent.features import MelConfig, log_mel
 from unsilent.models.config import VideoEncoderConfig
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.shards import ClipRow
-from unsilent.training.augment import augment_crops
+from unsilent.training.augment import augment_crops, stretch
 from unsilent.training.order import SampleKey, sample_rng
 from unsilent.training.recipe import AugmentConfig
 
@@ -124,14 +124,36 @@ class ClipData(Dataset[ClipSample]):
             crops = centre_crop(crops, self.encoder.crop)
         else:
             rng = sample_rng(self.seed, key)
-            if self.window is not None and len(crops) > self.window:
-                first = int(rng.integers(0, len(crops) - self.window + 1))
-                ratio = mel.shape[1] // len(crops)
-                crops, words = crops[first : first + self.window], words[first : first + self.window]
-                mel = mel[:, first * ratio : (first + self.window) * ratio]
-                mel_frames = min(max(mel_frames - first * ratio, 0), mel.shape[1])
+            crops, mel, mel_frames, words = self._stretch_of(crops, mel, mel_frames, words, self.augment.speed, rng)
             crops = augment_crops(crops, self.encoder.crop, self.augment, rng)
         return ClipSample(torch.from_numpy(np.ascontiguousarray(crops)), mel, mel_frames, words)
+
+    def _stretch_of(
+        self,
+        crops: NDArray[np.uint8],
+        mel: Tensor,
+        mel_frames: int,
+        words: Tensor,
+        speed: float,
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.uint8], Tensor, int, Tensor]:
+        """A random window of a clip at a random tempo; the whole clip where it is no longer than the window."""
+        tempo = float(rng.uniform(1 - speed, 1 + speed)) if speed else 1.0
+        ratio = mel.shape[1] // len(crops)
+        frames = len(crops) if self.window is None else min(len(crops), round(self.window * tempo))
+        if frames < len(crops):
+            first = int(rng.integers(0, len(crops) - frames + 1))
+            crops, words = crops[first : first + frames], words[first : first + frames]
+            mel = mel[:, first * ratio : (first + frames) * ratio]
+            mel_frames = min(max(mel_frames - first * ratio, 0), mel.shape[1])
+        wanted = frames if not speed else max(1, round(frames / tempo))
+        if wanted == frames:
+            return crops, mel, mel_frames, words
+        # The word of a frame is that of the moment it shows: labels are not mixed.
+        nearest = ((torch.arange(wanted) + 0.5) * frames / wanted).long()
+        mel_frames = mel_frames * wanted // frames
+        played = torch.from_numpy(stretch(mel.T.numpy(), wanted * ratio)).T
+        return stretch(crops, wanted), played, mel_frames, words[nearest]
 
     def _load(self, row: ClipRow) -> tuple[NDArray[np.uint8], Tensor, int, Tensor]:
         check_rates(row, self.mel)

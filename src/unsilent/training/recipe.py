@@ -80,6 +80,8 @@ class AugmentConfig(RecipeModel):
     """Longest stretch, in seconds for every second of video, that is replaced by the clip's mean frame."""
     brightness: Fraction = 0.2
     """Largest relative change of brightness and of contrast."""
+    speed: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Largest relative change of tempo, of pictures and sound alike (our addition)."""
 
 
 class DataConfig(RecipeModel):
@@ -108,6 +110,8 @@ class LossConfig(RecipeModel):
     lag: int = Field(0, ge=0)
     """Largest lag, in mel frames, by which a clip's target may be moved to where it fits the prediction best: for
     corpora whose picture and sound are out of step (our addition); 0 takes targets as they are."""
+    estoi: float = Field(0.0, ge=0)
+    """1 - ESTOI, estimated from the mels (our addition)."""
     content: float = Field(0.0, ge=0)
     """Cross-entropy of the word spoken in every video frame, from the corpus's word times, by a linear head that
     only training has (our addition; 0 where a corpus has no word times)."""

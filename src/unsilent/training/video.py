@@ -19,6 +19,7 @@ from unsilent.models.reconstructor import build_reconstructor
 from unsilent.nn import length_mask
 from unsilent.shards import ClipRow, ShardReader
 from unsilent.training.clips import NO_LABEL, ClipBatch, ClipData, ClipSample, collate_clips
+from unsilent.training.intelligibility import mel_estoi
 from unsilent.training.losses import best_lags, masked_delta_l1, masked_l1, shift_frames, spectral_convergence
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import TrainRecipe
@@ -93,7 +94,7 @@ class VideoTask:
         batches = _batches(self._held_out, self.recipe.run.batch_size)
         sums: Metrics = {}
         for batch in batches:
-            for name, value in self._losses(batch.to(self.accelerator.device)).items():
+            for name, value in self._losses(batch.to(self.accelerator.device), judged=True).items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(batch.frames) / len(self._held_out)
         first = batches[0].to(self.accelerator.device)
         mask = length_mask(first.frames, first.crops.shape[1])
@@ -118,7 +119,7 @@ class VideoTask:
         }
         save_model(folder, self.modules["model"], self.recipe.model, card)
 
-    def _losses(self, batch: ClipBatch) -> dict[str, Tensor]:
+    def _losses(self, batch: ClipBatch, judged: bool = False) -> dict[str, Tensor]:
         weights, model = self.recipe.loss, self.modules["model"]
         mask = length_mask(batch.frames, batch.crops.shape[1])
         heard = length_mask(batch.mel_frames, batch.mel.shape[2])
@@ -126,14 +127,14 @@ class VideoTask:
             hidden = model.latents(batch.crops, mask)  # type: ignore[operator]
             predicted = model.decoder(hidden, mask, model.modality)  # type: ignore[operator]
         predicted = predicted.float()
-        target = batch.mel
+        losses, target, mel = {}, batch.mel, self.recipe.model.mel
+        if judged:
+            losses["estoi_unmoved"] = mel_estoi(predicted, target, heard, mel).mean()
         if weights.lag:
             target, heard = shift_frames(target, heard, best_lags(predicted, target, heard, weights.lag))
-        losses = {
-            "l1": masked_l1(predicted, target, heard),
-            "spectral_convergence": spectral_convergence(predicted, target, heard),
-            "delta": masked_delta_l1(predicted, target, heard),
-        }
+        losses["l1"] = masked_l1(predicted, target, heard)
+        losses["spectral_convergence"] = spectral_convergence(predicted, target, heard)
+        losses["delta"] = masked_delta_l1(predicted, target, heard)
         if weights.content:
             scores, labels = self.modules["content"](hidden).flatten(0, 1).float(), batch.words.flatten()
             # A mean over no labelled frame would not be a number.
@@ -141,6 +142,8 @@ class VideoTask:
             losses["content"] = total / (labels != NO_LABEL).sum().clamp(min=1)
             spoken = labels > 0
             losses["word_accuracy"] = ((scores.argmax(1) == labels) & spoken).sum() / spoken.sum().clamp(min=1)
+        if weights.estoi:
+            losses["estoi"] = 1 - mel_estoi(predicted, target, heard, mel).mean()
         losses["loss"] = sum(
             (getattr(weights, name) * losses[name] for name in type(weights).model_fields if name in losses),
             start=predicted.new_zeros(()),

@@ -9,7 +9,8 @@
     ├── RecipeError       a recipe or a ``--set`` override is not valid
     ├── CheckpointError   a checkpoint is damaged, or does not fit what it is loaded into
     ├── TrainingError     training cannot go on (NaN loss, no data)
-    └── EvaluationError   a metric, recogniser or split cannot be used
+    ├── EvaluationError   a metric, recogniser or split cannot be used
+    └── StudyError        a run of a study failed, or its results are damaged
 
 The message of each is one line that names the file (or key) and the remedy. The command line prints it and
 ends with exit code 2; a traceback reaches a user only if there is a defect in unsilent itself.
@@ -58,3 +59,7 @@ class TrainingError(UnsilentError):
 
 class EvaluationError(UnsilentError):
     """A metric, a recogniser or a split cannot be used."""
+
+
+class StudyError(UnsilentError):
+    """A run of a study failed, or its results are damaged."""

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from unsilent.config import RecipeModel
 
-__all__ = ["MelConfig", "inverse_stft", "log_mel", "mel_filterbank", "stft_magnitude"]
+__all__ = ["MelConfig", "band_edges", "inverse_stft", "log_mel", "mel_filterbank", "stft_magnitude"]
 
 
 class MelConfig(RecipeModel):
@@ -81,13 +81,23 @@ def _mel_to_hz(mel: Tensor) -> Tensor:
     return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * math.log(6.4) / 27))
 
 
+def _band_points(config: MelConfig) -> Tensor:
+    """Lower edge, centres and upper edge of the bands, (F + 2,) Hz: band f reaches from point f to point f + 2."""
+    edges = torch.tensor([config.f_min, config.f_max], dtype=torch.float64)
+    low, high = _hz_to_mel(edges).tolist()
+    return _mel_to_hz(torch.linspace(low, high, config.n_mels + 2, dtype=torch.float64))
+
+
+def band_edges(config: MelConfig) -> Tensor:
+    """Upper edge of every mel band, (F,) Hz, float32."""
+    return _band_points(config)[2:].float()
+
+
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # an inference tensor in the cache would be of no use to training
 def mel_filterbank(config: MelConfig) -> Tensor:
     """Triangular filters of unit area on Slaney's mel scale, (F, n_fft // 2 + 1) float32."""
-    edges = torch.tensor([config.f_min, config.f_max], dtype=torch.float64)
-    low, high = _hz_to_mel(edges).tolist()
-    points = _mel_to_hz(torch.linspace(low, high, config.n_mels + 2, dtype=torch.float64))
+    points = _band_points(config)
     bins = torch.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1, dtype=torch.float64)
     rising = (bins[None] - points[:-2, None]) / (points[1:-1] - points[:-2])[:, None]
     falling = (points[2:, None] - bins[None]) / (points[2:] - points[1:-1])[:, None]

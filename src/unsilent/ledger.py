@@ -6,25 +6,41 @@ dropped on the way to it; ``manifest.json`` sums up the folder. Each is written 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from unsilent._version import __version__
-from unsilent.corpora.base import Clip
 from unsilent.errors import OutputError, ShardError
 from unsilent.files import atomic_path, sha256_file
-from unsilent.shards import SCHEMA_NAME, ShardReader
+from unsilent.shards import CLIPS, ShardFormat, ShardReader, SpeechReader
 
-__all__ = ["Ledger", "Source"]
+__all__ = ["Item", "Ledger", "Source", "item_sha256"]
 
 _log = logging.getLogger(__name__)
+
+
+class Item(Protocol):
+    """A clip, or a recording of speech."""
+
+    @property
+    def id(self) -> str:
+        """Its name, the only one of that name in the folder of shards."""
+
+    @property
+    def split(self) -> str | None:
+        """The split it belongs to."""
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None where it is bytes out of a larger file, which then are ``data``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +55,41 @@ class Source:
     reason: str | None = None
     detail: str | None = None
     version: str = __version__
+    content: str | None = None
+    """SHA-256 of the sound, where it is compared."""
 
     @classmethod
-    def of(cls, clip: Clip, sha256: str | None, reason: str | None = None, detail: str | None = None) -> Source:
+    def of(
+        cls,
+        clip: Item,
+        sha256: str | None,
+        reason: str | None = None,
+        detail: str | None = None,
+        content: str | None = None,
+    ) -> Source:
         """Describe the clip's file as it is now (size 0 if it is gone)."""
-        size, mtime_ns = _stat(clip.path)
-        return cls(clip.id, clip.split, size, mtime_ns, sha256, reason, detail)
+        size, mtime_ns = _stat(clip)
+        return cls(clip.id, clip.split, size, mtime_ns, sha256, reason, detail, content=content)
 
 
 class Ledger:
     """The records of one folder of shards; as a context manager it keeps other runs out of the folder.
 
+    Args:
+        folder: of the shards; made if missing.
+        corpus: what is prepared; a folder holds one.
+        layout: the kind of shard.
+        settings: plain data that all rows of the folder have in common.
+
     Raises:
         OutputError: the folder cannot be written, or another run has it.
-        ShardError: its shards are damaged, or of another corpus.
+        ShardError: its shards are damaged, or of another corpus or other settings.
     """
 
-    def __init__(self, folder: Path, corpus: str) -> None:
-        self.folder, self.corpus = folder, corpus
+    def __init__(
+        self, folder: Path, corpus: str, *, layout: ShardFormat = CLIPS, settings: dict[str, Any] | None = None
+    ) -> None:
+        self.folder, self.corpus, self.layout, self.settings = folder, corpus, layout, settings
         self._known: dict[str, Source] = {}
         self._new: list[Source] = []
         self._lock: IO[str] | None = None
@@ -71,7 +104,7 @@ class Ledger:
             self._lock.close()
             raise OutputError(f"{self.folder}: another run is writing it; wait for it, or choose another folder")
         try:
-            for partial in self.folder.glob(".clips-*.partial.parquet"):
+            for partial in self.folder.glob(f".{self.layout.stem}-*.partial.parquet"):
                 partial.unlink()
             self._load()
         except BaseException:
@@ -83,7 +116,12 @@ class Ledger:
         if self._lock is not None:
             self._lock.close()
 
-    def find(self, clip: Clip) -> Source | None:
+    @property
+    def known(self) -> Collection[Source]:
+        """What became of every clip so far, in this run's finished shards and before."""
+        return self._known.values()
+
+    def find(self, clip: Item) -> Source | None:
         """The record of a clip that need not be prepared again, or None if it has to be.
 
         Raises:
@@ -92,12 +130,14 @@ class Ledger:
         known = self._known.get(clip.id)
         if known is None or (known.reason is not None and known.version != __version__):
             return None
-        size, mtime_ns = _stat(clip.path)
+        size, mtime_ns = _stat(clip)
         same = (size, mtime_ns) == (known.bytes, known.mtime_ns)
         if known.reason is not None:
             return known if same else None
-        if not same and (not size or sha256_file(clip.path) != known.sha256):
-            raise ShardError(f"{clip.path}: has changed since {self.folder} was prepared; prepare into another folder")
+        if not same and (not size or item_sha256(clip) != known.sha256):
+            raise ShardError(
+                f"{clip.path or clip.id}: has changed since {self.folder} was prepared; prepare into another folder"
+            )
         if known.split != clip.split:
             there, here = known.split or "none", clip.split or "none"
             raise ShardError(
@@ -127,34 +167,46 @@ class Ledger:
         rows = [source for source in self._known.values() if source.reason is None]
         dropped = [source for source in self._known.values() if source.reason is not None]
         return {
-            "schema": SCHEMA_NAME,
+            "schema": self.layout.name,
             "unsilent": __version__,
             "corpus": self.corpus,
+            **({} if self.settings is None else {"settings": self.settings}),
             "clips": len(rows),
             "splits": dict(sorted(Counter(source.split or "none" for source in rows).items())),
             "dropped": dict(sorted(Counter(str(source.reason) for source in dropped).items())),
             "dropped_clips": {source.id: source.detail for source in dropped},
-            "shards": sorted(path.name for path in self.folder.glob("clips-*.parquet")),
+            "shards": sorted(path.name for path in self.folder.glob(f"{self.layout.stem}-*.parquet")),
         }
 
     def _load(self) -> None:
         manifest = self.folder / "manifest.json"
         if manifest.is_file():
-            corpus = _json(manifest).get("corpus")
+            stated = _json(manifest)
+            corpus = stated.get("corpus")
             if self.corpus and corpus and corpus != self.corpus:
                 raise ShardError(f"{self.folder}: holds corpus {corpus}, not {self.corpus}; choose another folder")
+            self._compare_settings(stated.get("settings"))
         records = {path.stem: path for path in (self.folder / "records").glob("*.jsonl")}
         # Drops first: a clip that was repaired later is in a shard's record as well.
-        for stem in sorted(records, key=lambda stem: (stem.startswith("clips"), stem)):
-            if stem.startswith("clips") and not (self.folder / f"{stem}.parquet").is_file():
+        for stem in sorted(records, key=lambda stem: (stem.startswith(self.layout.stem), stem)):
+            if stem.startswith(self.layout.stem) and not (self.folder / f"{stem}.parquet").is_file():
                 _log.warning("%s: the shard is gone, its clips will be prepared again", self.folder / stem)
                 continue
             for source in _sources(records[stem]):
                 if source.reason is None or source.id not in self._known or self._known[source.id].reason is not None:
                     self._known[source.id] = source
-        for shard in sorted(self.folder.glob("clips-*.parquet")):
+        for shard in sorted(self.folder.glob(f"{self.layout.stem}-*.parquet")):
             if shard.stem not in records:
-                self._known.update((source.id, source) for source in _recovered(shard))
+                self._known.update((source.id, source) for source in _recovered(shard, self.layout))
+
+    def _compare_settings(self, there: object) -> None:
+        if self.settings is None or not isinstance(there, dict) or there == self.settings:
+            return
+        name = next(key for key in {**there, **self.settings} if there.get(key) != self.settings.get(key))
+        raise ShardError(
+            f"{self.folder}: was prepared with {name} {there.get(name)}, not {self.settings.get(name)}; "
+            "choose another folder"
+        )
 
 
 def _sources(path: Path) -> Iterator[Source]:
@@ -165,10 +217,15 @@ def _sources(path: Path) -> Iterator[Source]:
         raise ShardError(f"{path}: is damaged ({error}); delete it and run again") from error
 
 
-def _recovered(shard: Path) -> Iterator[Source]:
+def _recovered(shard: Path, layout: ShardFormat) -> Iterator[Source]:
     """The records of a shard whose run was killed before it wrote them: content is all there is to compare."""
-    for row in ShardReader(shard):
-        yield Source(row.id, row.split, 0, 0, row.source_sha256)
+    if layout is CLIPS:
+        for clip in ShardReader(shard):
+            yield Source(clip.id, clip.split, 0, 0, clip.source_sha256)
+        return
+    for piece in SpeechReader(shard):
+        # A recording that was cut has a row for each piece, ``id#001`` and so on.
+        yield Source(piece.id.partition("#")[0], piece.split, 0, 0, piece.source_sha256)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -179,12 +236,24 @@ def _json(path: Path) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _stat(path: Path) -> tuple[int, int]:
+def _stat(item: Item) -> tuple[int, int]:
+    if item.path is None:
+        return len(_data(item)), 0
     try:
-        status = path.stat()
+        status = item.path.stat()
     except OSError:
         return 0, 0
     return status.st_size, status.st_mtime_ns
+
+
+def item_sha256(item: Item) -> str:
+    """SHA-256 of an item's file, or of its bytes where it has none."""
+    return hashlib.sha256(_data(item)).hexdigest() if item.path is None else sha256_file(item.path)
+
+
+def _data(item: Item) -> bytes:
+    data: bytes | None = getattr(item, "data", None)
+    return data or b""
 
 
 def _lock(file: IO[str]) -> bool:

@@ -7,29 +7,23 @@ What :func:`prepare_clip` does depends on nothing but the clip's file, so any sc
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 
 from unsilent.corpora.base import Clip
-from unsilent.errors import FaceError, MediaError, UnsilentError
+from unsilent.errors import FaceError, MediaError
 from unsilent.face import FPS, track_mouth
 from unsilent.files import sha256_file
 from unsilent.ledger import Ledger, Source
 from unsilent.media import probe, read_audio, read_video
 from unsilent.shards import SHARD_BYTES, ShardWriter, encode_audio, encode_crops
+from unsilent.workers import cores, map_in_order
 
 __all__ = ["SAMPLE_RATE", "Dropped", "Report", "prepare_clip", "prepare_corpus"]
 
@@ -40,8 +34,6 @@ MAX_SECONDS: Final = 300.0
 """A longer clip is dropped: one row would not fit a row group, and a crop picture has a size limit."""
 _SILENCE: Final = 1e-4
 _MIN_SOUND: Final = 0.5
-_AHEAD: Final = 4
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Row = Mapping[str, Any]
 """One row with the columns of :data:`unsilent.shards.SCHEMA`."""
@@ -56,11 +48,12 @@ class Dropped:
     detail: str
 
 
-def prepare_clip(clip: Clip) -> Row | Dropped:
+def prepare_clip(clip: Clip, fps: int = FPS) -> Row | Dropped:
     """Track the mouth, resample the sound, and pack both into one row.
 
-    The row keeps T crops and at most T * 960 samples; sound beyond the picture is cut off, sound that ends before it
-    is left as long as it is. A fault of the file is an answer, not an exception.
+    The row keeps T crops, ``fps`` a second by timestamp, and at most as much sound (T * 960 samples at 25 a second);
+    sound beyond the picture is cut off, sound that ends before it is left as long as it is. A fault of the file is an
+    answer, not an exception.
     """
     name = str(clip.path)
     try:
@@ -72,15 +65,15 @@ def prepare_clip(clip: Clip) -> Row | Dropped:
             return Dropped(
                 clip.id, "too long", f"{name}: lasts {info.duration:.0f} s; cut it below {MAX_SECONDS:.0f} s"
             )
-        track = track_mouth(read_video(clip.path, FPS), name=name)
+        track = track_mouth(read_video(clip.path, fps), name=name)
         samples = read_audio(clip.path, SAMPLE_RATE)
     except FaceError as error:
         return Dropped(clip.id, "no face", str(error))
     except (MediaError, OSError) as error:
         return Dropped(clip.id, "unreadable", str(error))
     frames = len(track.crops)
-    samples = samples[: round(frames * SAMPLE_RATE / FPS)]
-    if len(samples) < _MIN_SOUND * frames * SAMPLE_RATE / FPS:
+    samples = samples[: round(frames * SAMPLE_RATE / fps)]
+    if len(samples) < _MIN_SOUND * frames * SAMPLE_RATE / fps:
         return Dropped(clip.id, "sound too short", f"{name}: {len(samples)} samples of sound for {frames} frames")
     if float(np.abs(samples).max()) < _SILENCE:
         return Dropped(clip.id, "silent", f"{name}: the sound is silence")
@@ -91,7 +84,7 @@ def prepare_clip(clip: Clip) -> Row | Dropped:
         "split": clip.split,
         "text": clip.text,
         "words": [{"word": word.word, "start": word.start, "end": word.end} for word in clip.words],
-        "fps": float(FPS),
+        "fps": float(fps),
         "frames": frames,
         "crops": encode_crops(track.crops),
         "audio": {"bytes": encode_audio(samples, SAMPLE_RATE), "path": f"{clip.id}.flac"},
@@ -167,7 +160,8 @@ def prepare_corpus(
                 report.dropped.append(Dropped(clip.id, known.reason, known.detail or ""))
             advance()
         with ShardWriter(ledger.folder, shard_bytes=shard_bytes) as writer:
-            with closing(_results(waiting, prepare, _cores() if workers is None else workers)) as results:
+            processes = min(cores() if workers is None else workers, len(waiting))
+            with closing(map_in_order(waiting, prepare, _failed, processes)) as results:
                 for clip, result in results:
                     _keep(clip, result, writer, ledger, report)
                     advance()
@@ -190,89 +184,5 @@ def _keep(clip: Clip, result: Row | Dropped, writer: ShardWriter, ledger: Ledger
         ledger.commit(finished)
 
 
-def _results(
-    clips: Sequence[Clip], prepare: Callable[[Clip], Row | Dropped], workers: int
-) -> Generator[tuple[Clip, Row | Dropped]]:
-    """Results in the order of the clips, a bounded number of them under way."""
-    if workers == 0 or not clips:
-        yield from ((clip, prepare(clip)) for clip in clips)
-        return
-    position = 0
-    with _one_thread_each():
-        while position < len(clips):
-            try:
-                for result in _pooled(clips[position:], prepare, min(workers, len(clips) - position)):
-                    yield clips[position], result
-                    position += 1
-            except BrokenProcessPool:
-                # The decoder took its process down, and it is not known which clip it was: one by one from here on.
-                for clip in clips[position : position + workers * _AHEAD]:
-                    yield clip, _alone(clip, prepare)
-                    position += 1
-
-
-def _pooled(clips: Sequence[Clip], prepare: Callable[[Clip], Row | Dropped], workers: int) -> Iterator[Row | Dropped]:
-    queue: deque[tuple[Clip, Future[Row | Dropped]]] = deque()
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
-    try:
-        upcoming: Iterable[Clip] = iter(clips)
-        for clip in upcoming:
-            queue.append((clip, pool.submit(prepare, clip)))
-            if len(queue) >= workers * _AHEAD:
-                yield _answer(*queue.popleft())
-        while queue:
-            yield _answer(*queue.popleft())
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _answer(clip: Clip, future: Future[Row | Dropped]) -> Row | Dropped:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, BrokenProcessPool):
-        raise error
-    kind = "unreadable" if isinstance(error, UnsilentError) else "unexpected error"
-    return Dropped(clip.id, kind, f"{clip.path}: {type(error).__name__}: {error}".splitlines()[0])
-
-
-def _alone(clip: Clip, prepare: Callable[[Clip], Row | Dropped]) -> Row | Dropped:
-    try:
-        return next(iter(_pooled([clip], prepare, 1)))
-    except BrokenProcessPool:
-        return Dropped(clip.id, "crashed", f"{clip.path}: the process that read it died")
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, end with it, and use one thread: the pool already fills the cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-
-
-def _end_with_parent() -> None:
-    # A worker whose parent was killed would wait for its next clip for ever.
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _cores() -> int:
-    """The cores this process may use, which in a container or under ``taskset`` are not all there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    # Thread pools read these when they are loaded, which is before a worker's initializer can run.
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _failed(clip: Clip, reason: str, detail: str) -> Row | Dropped:
+    return Dropped(clip.id, reason, f"{clip.path}: {detail}")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from unsilent.errors import EvaluationError
 from unsilent.evaluation import bootstrap_mean, bootstrap_ratio, statistics
+from unsilent.evaluation.statistics import bootstrap_seeds
 
 values = st.lists(st.floats(-100, 100), min_size=1, max_size=40)
 
@@ -63,3 +64,21 @@ def test_nothing_cannot_be_averaged() -> None:
         bootstrap_mean([])
     with pytest.raises(EvaluationError, match="no clip has this metric"):
         bootstrap_ratio([1], [0])
+
+
+def test_seeds_and_clips_both_widen_the_interval() -> None:
+    random = np.random.default_rng(0)
+    clips = random.normal(0, 1, (1, 400))
+    alike = bootstrap_seeds(np.repeat(clips, 3, axis=0))
+    apart = bootstrap_seeds(clips + np.array([[-1.0], [0.0], [1.0]]))
+    assert alike.mean == pytest.approx(clips.mean())
+    assert alike.high - alike.low == pytest.approx(4 * clips.std() / 20, rel=0.15)
+    assert apart.high - apart.low > 5 * (alike.high - alike.low)
+    constant = bootstrap_seeds(np.full((3, 10), 0.25))
+    assert (constant.low, constant.mean, constant.high) == (0.25, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("values", [np.empty((0, 0)), np.empty((3, 0)), np.ones(4)])
+def test_no_seeds_or_clips_is_an_error(values: np.ndarray) -> None:
+    with pytest.raises(EvaluationError):
+        bootstrap_seeds(values)

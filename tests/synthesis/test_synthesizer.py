@@ -97,6 +97,7 @@ def test_a_vocoded_mel_resembles_the_mel_it_came_from(voice: Synthesizer, shared
 
 
 def test_vocoding_in_pieces_equals_one_pass(voice: Synthesizer, talking_video: Path) -> None:
+    assert voice._vocoder is not None
     crops = np.concatenate([track_mouth(read_video(talking_video)).crops] * 10)
     whole = voice.speak_crops(crops)
     in_pieces = np.concatenate(
@@ -127,7 +128,7 @@ def test_a_vocoder_of_another_mel_is_refused(tmp_path: Path) -> None:
     mel = VocoderConfig().mel.model_copy(update={"f_min": 60.0})
     config = VocoderConfig(mel=mel, width=8, hidden=8, blocks=1)
     save_model(folder / "vocoder", Vocoder(config), config, {"name": "other"})
-    with pytest.raises(CheckpointError, match=r"f_min=0\.0.*f_min=60\.0"):
+    with pytest.raises(CheckpointError, match=r"f_min 0, the vocoder's 60"):
         load(folder)
 
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch.utils.tensorboard import SummaryWriter
 
-from unsilent.errors import CheckpointError, OutputError, TrainingError
+from unsilent.errors import CheckpointError, OutputError, RecipeError, TrainingError
 from unsilent.training.checkpoint import newest_snapshot, read_snapshot
 from unsilent.training.loop import Trainer
-from unsilent.training.order import SampleKey, sample_rng
+from unsilent.training.order import BatchOrder, SampleKey, sample_rng
 from unsilent.training.recipe import OptimConfig, RunConfig
 
 Metrics = dict[str, float]
@@ -251,3 +251,39 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="file"):
             trainer(folder, Line()).fit()
     assert (tmp_path / "file").read_text() == "mine"
+
+
+class Backwards(Line):
+    """Brings an order of its own, and a network of which it says that layers freeze."""
+
+    freezes = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network: nn.Module = self.modules["model"]
+        self.asked: list[int] = []
+
+    def order(self, start: int) -> BatchOrder:
+        self.asked.append(start)
+        return BatchOrder(6, 2, 99, 3, start)
+
+
+def test_task_may_bring_its_own_order(tmp_path: Path) -> None:
+    task = Backwards()
+    with pytest.raises(StoppedError):
+        trainer(tmp_path, task, stop=4).fit()
+    resumed = Backwards()
+    trainer(tmp_path, resumed).fit()
+    assert (task.asked, resumed.asked) == ([0], [3])
+    trainer(tmp_path / "other", Line()).fit()
+    assert not torch.equal(
+        everything(tmp_path)["modules.model.0.weight"], everything(tmp_path / "other")["modules.model.0.weight"]
+    )
+
+
+def test_what_a_task_cannot_do_is_refused_by_its_key(tmp_path: Path) -> None:
+    for name, value in (("accumulate", 2), ("fsdp", True)):
+        with pytest.raises(RecipeError, match=rf"run\.{name}: is not for this kind"):
+            trainer(tmp_path, Line(), run=RUN.model_copy(update={name: value}))
+    with pytest.raises(RecipeError, match=r"run\.fsdp: .* start\.strategy"):
+        trainer(tmp_path, Backwards(), run=RUN.model_copy(update={"fsdp": True}))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unsilent.training.order import BatchOrder, SampleKey, sample_rng
+from unsilent.errors import RecipeError
+from unsilent.training.order import BatchOrder, RankOrder, SampleKey, sample_rng
 
 SIZES = {"samples": st.integers(1, 40), "batch_size": st.integers(1, 12), "epochs": st.integers(1, 4)}
 
@@ -57,3 +59,22 @@ def test_generator_of_a_sample_is_its_own() -> None:
     assert draw(0, 1, 2, 3) == draw(0, 1, 2, 9)
     draws = {draw(seed, epoch, position, 0) for seed in range(3) for epoch in range(3) for position in range(3)}
     assert len(draws) == 27
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("start", [0, 5])
+def test_processes_share_every_batch_without_loss_or_repeats(world: int, start: int) -> None:
+    whole = list(BatchOrder(20, 6, 3, 2, start))
+    shares = [list(RankOrder(BatchOrder(20, 6, 3, 2, start), rank, world)) for rank in range(world)]
+    for step, keys in enumerate(whole):
+        together = [share[step] for share in shares]
+        assert {len(each) for each in together} == {6 // world}
+        assert sorted(key for each in together for key in each) == sorted(keys)
+    assert {len(share) for share in shares} == {len(whole)}
+    assert len(RankOrder(BatchOrder(20, 6, 3, 2, start), 0, world)) == len(whole)
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(4, 1), (2, 2), (1, 4)])
+def test_batch_that_cannot_be_divided_names_what_can(world: int, accumulate: int) -> None:
+    with pytest.raises(RecipeError, match=r"run\.batch_size: 6 samples .* multiple of 4"):
+        next(iter(RankOrder(BatchOrder(20, 6, 3, 2), 0, world, accumulate)))

@@ -81,7 +81,7 @@ def test_another_recipe_in_the_same_folder(shards: Path, tmp_path: Path, capsys:
         ("data.train=elsewhere", "elsewhere"),
         ("run.epochs=0", "run.epochs"),
         ("model.decoder.kernel=4", "must be odd"),
-        ("init=/nowhere", "/nowhere"),
+        ("start={init: model, source: /nowhere}", "/nowhere"),
         ("colour=1", "unknown key"),
     ],
 )

@@ -210,7 +210,7 @@ def test_validation_is_the_mean_over_clips_without_augmentation(shards: Path, tm
     for index in range(2):
         batch = task.collate([task._held_out[index]])
         with torch.inference_mode():
-            losses.append({name: value.item() for name, value in task._losses(batch).items()})
+            losses.append({name: value.item() for name, value in task.losses(batch).items()})
     for name in ("l1", "content", "loss"):
         assert one[name] == pytest.approx((losses[0][name] + losses[1][name]) / 2, rel=1e-5)
     assert one["score"] == one["loss"]
@@ -219,14 +219,14 @@ def test_validation_is_the_mean_over_clips_without_augmentation(shards: Path, tm
 def test_start_from_a_model_keeps_all_of_it(shards: Path, tmp_path: Path) -> None:
     source = reconstructor()
     save_model(tmp_path, source, CONFIG, {}, dtype=torch.float32)
-    task = task_of(shards, init=str(tmp_path))
+    task = task_of(shards, start={"init": "model", "source": str(tmp_path)})
     model = task.modules["model"]
     for name, value in source.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
     dropout = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
     assert set(dropout) == {0.1}
     with pytest.raises(CheckpointError, match="does not fit"):
-        task_of(shards, init=str(tmp_path), model={"decoder": {"width": 7}})
+        task_of(shards, start={"init": "model", "source": str(tmp_path)}, model={"decoder": {"width": 7}})
 
 
 def test_loss_that_is_no_number_keeps_the_checkpoint(

@@ -189,10 +189,10 @@ def test_start_from_a_vocoder(shards: Path, tmp_path: Path) -> None:
     recipe = vocoder_recipe(shards)
     model = Vocoder(recipe.model)
     save_model(tmp_path, model, recipe.model, {}, dtype=torch.float32)
-    task = task_of(shards, init=str(tmp_path), model={"phase_iterations": 3})
+    task = task_of(shards, source=str(tmp_path), model={"phase_iterations": 3})
     assert same(weights(task, "model"), dict(model.state_dict()))
     with pytest.raises(CheckpointError, match="does not fit"):
-        task_of(shards, init=str(tmp_path), model={"width": 18})
+        task_of(shards, source=str(tmp_path), model={"width": 18})
 
 
 def test_sound_at_another_rate_is_refused(tmp_path: Path) -> None:

@@ -28,9 +28,12 @@ VERBS = {
     "demo": "Speak an example clip and show the result.",
     "fetch": "Download a public corpus.",
     "prepare": "Turn a corpus into shards to train from.",
+    "pretrain": "Train a model on speech alone.",
     "train": "Train a model from a recipe.",
+    "study": "Does pre-training help? Run the arms of a study.",
     "vocode": "Turn speech into a mel spectrogram and back into speech.",
     "evaluate": "Measure a model on a corpus.",
+    "convert": "Turn a public checkpoint into a model folder.",
     "bench": "Measure speed on this machine.",
 }
 

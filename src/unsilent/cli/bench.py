@@ -7,16 +7,11 @@ from typing import Annotated
 
 import typer
 
-from unsilent.cli.common import JsonOption, QuietOption, emit_json, report
+from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
 
 app = typer.Typer(help="Measure speed on this machine.")
 
 GRID_CLIP = Path("../shared/data/grid/s1/bbaf3s.mp4")
-
-
-@app.callback()
-def _group() -> None:
-    """Keep the sub-verb even while it is the only one."""
 
 
 @app.command()
@@ -50,4 +45,43 @@ def speak(
     screen = report(json_to)
     screen.print(table)
     screen.print(f"matrix product in the same run: {result['reference']['matrix_product_gflops']:.0f} GFLOP/s")
+    emit_json(result, json_to)
+
+
+@app.command()
+def shards(
+    folder: Annotated[Path, typer.Argument(help="Folder of shards, of speech or of clips.", show_default=False)],
+    hours: Annotated[float, typer.Option(min=0, help="Size of the corpus that is simulated by repeating them.")] = 500,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to stream.")] = 60,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Video frames (1/25 s) of a stretch.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Stretches a batch.")] = 16,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Stream a large corpus for pre-training: hours of speech a minute, and whether memory stays flat."""
+    from rich.table import Table
+
+    from unsilent.benchmarks.shards import bench_shards
+
+    with progress("Streaming", seconds, "s") as task:
+        result = bench_shards(
+            folder,
+            hours=hours,
+            seconds=seconds,
+            split=split,
+            segment_frames=frames,
+            batch_size=batch,
+            advance=task.advance,
+        )
+    table = Table("streaming", "", title=f"{folder}, repeated to {result['hours']:.0f} h", title_justify="left")
+    table.add_row("rows", f"{result['rows']:,}")
+    table.add_row("seconds to open", f"{result['open_seconds']:.2f}")
+    table.add_row("hours of speech a minute", f"{result['hours_per_minute']:.2f}")
+    table.add_row("  a minute of processor time", f"{result['hours_per_processor_minute']:.2f}")
+    table.add_row("times real time", f"{60 * result['hours_per_minute']:.0f}")
+    for name in ("before", "warm", "end"):
+        table.add_row(f"resident memory, {name}", f"{result[f'resident_{name}'] / 2**20:.0f} MiB")
+    table.add_row("largest growth once warm", f"{result['resident_growth'] / 2**20:.1f} MiB")
+    report(json_to).print(table)
     emit_json(result, json_to)

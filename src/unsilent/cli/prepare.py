@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unsilent.corpora import Clip, FolderCorpus, GridCorpus
     from unsilent.prepare import Report
 
-__all__ = ["app", "folder", "grid"]
+__all__ = ["app", "folder", "grid", "speech"]
 
 app = typer.Typer(help="Turn a corpus into Parquet shards to train from. A run that was stopped goes on where it was.")
 
@@ -27,6 +27,9 @@ SplitOption = Annotated[
 SpeakersOption = Annotated[
     str | None, typer.Option("--speakers", metavar="NAMES", help="Only these, separated by commas.")
 ]
+FpsOption = Annotated[
+    int, typer.Option("--fps", min=1, max=120, help="Pictures a second, by timestamp; 20 for the recipe svts.")
+]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; one a core by default, 0 works in this process.")
 ]
@@ -38,6 +41,7 @@ def grid(
     out: OutArgument,
     split: SplitOption = None,
     speakers: SpeakersOption = None,
+    fps: FpsOption = 25,
     workers: WorkersOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
@@ -45,7 +49,7 @@ def grid(
     """Prepare GRID: mouth crops, sound, text and word times of each clip."""
     from unsilent.corpora import GridCorpus
 
-    _prepare(GridCorpus(root), out, split, speakers, workers, json_to)
+    _prepare(GridCorpus(root), out, split, speakers, fps, workers, json_to)
 
 
 @app.command()
@@ -54,6 +58,7 @@ def folder(
     out: OutArgument,
     split: SplitOption = None,
     speakers: SpeakersOption = None,
+    fps: FpsOption = 25,
     workers: WorkersOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
@@ -61,7 +66,40 @@ def folder(
     """Prepare any folder of clips with sound; a sub-folder is a speaker, clip.txt beside clip.mp4 its text."""
     from unsilent.corpora import FolderCorpus
 
-    _prepare(FolderCorpus(root), out, split, speakers, workers, json_to)
+    _prepare(FolderCorpus(root), out, split, speakers, fps, workers, json_to)
+
+
+@app.command()
+def speech(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE... OUT",
+            help="Folders of audio, lists (.tsv .csv .jsonl), .parquet, hf:NAME[:CONFIG[:SPLIT]], lhotse:MANIFEST; "
+            "last the folder of the shards.",
+            show_default=False,
+        ),
+    ],
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", metavar="NAME", help="Name of the corpus; its own by default.")
+    ] = None,
+    only: Annotated[
+        Path | None, typer.Option("--list", metavar="FILE", help="Only the recordings named here, one a line.")
+    ] = None,
+    hold_out: Annotated[
+        str, typer.Option("--hold-out", help="What 2 % are held out of: speaker, recording, auto or none.")
+    ] = "auto",
+    rules: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another rule, e.g. longest=8.")
+    ] = None,
+    workers: WorkersOption = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Prepare speech without pictures: trimmed, cut, of one loudness, with its bandwidth measured."""
+    from unsilent.cli.speech import prepare
+
+    prepare(sources, corpus, only, hold_out, rules or [], workers, json_to)
 
 
 def _prepare(
@@ -69,15 +107,20 @@ def _prepare(
     out: Path,
     splits: list[str] | None,
     speakers: str | None,
+    fps: int,
     workers: int | None,
     json_to: str | None,
 ) -> None:
-    from unsilent.prepare import prepare_corpus
+    from functools import partial
+
+    from unsilent.prepare import prepare_clip, prepare_corpus
 
     chosen = None if speakers is None else {name.strip() for name in speakers.split(",") if name.strip()}
     clips = _select(corpus, splits, chosen)
     with progress("Preparing", len(clips), "clips") as task:
-        result = prepare_corpus(clips, out, workers=workers, advance=task.advance)
+        result = prepare_corpus(
+            clips, out, workers=workers, prepare=partial(prepare_clip, fps=fps), advance=task.advance
+        )
     _show(corpus, result, out, json_to)
 
 

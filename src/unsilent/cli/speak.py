@@ -72,12 +72,11 @@ def speak(
 def _speak_one(
     voice: Synthesizer, video: Path, target: Path, face: int | None, spectrogram: Path | None
 ) -> dict[str, Any]:
-    from unsilent.face import FPS
     from unsilent.media import probe
     from unsilent.synthesis.files import speak_file
 
     info = probe(video)
-    total = info.duration * FPS if info.has_video and info.duration else None
+    total = info.duration * voice.mel_config.frame_rate if info.has_video and info.duration else None
     with progress(f"Speaking {video.name}", total, "frames") as task:
         done, speech = speak_file(voice, video, target, face=face, on_frame=task.advance)
     if spectrogram is not None:

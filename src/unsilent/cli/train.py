@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
+from unsilent.cli.common import JsonOption, QuietOption, console, emit_json, out, progress, report, set_quiet
+from unsilent.errors import RecipeError
 
-__all__ = ["train"]
+if TYPE_CHECKING:
+    from unsilent.training.run import Recipe
+
+__all__ = ["run_recipe", "train"]
 
 ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
@@ -28,9 +32,22 @@ def train(
 ) -> None:
     """Train a video-to-mel model or a vocoder from a recipe; the same command goes on where it was stopped."""
     from unsilent.training.run import load_any_recipe
-    from unsilent.training.run import train as run
 
     chosen = load_any_recipe(recipe, overrides or [])
+    if chosen.kind.startswith("pretrain"):
+        raise RecipeError(f"{recipe}: is of kind {chosen.kind}; run it with `unsilent pretrain`")
+    run_recipe(chosen, output, json_to)
+
+
+def run_recipe(chosen: Recipe, output: Path | None, json_to: str | None) -> None:
+    """Run a recipe of any kind, show how it goes, and say what came out."""
+    from unsilent.training.run import train as run
+
+    if os.environ.get("RANK", "0") != "0":
+        # Of several processes, started by `accelerate launch` or torchrun, the first speaks for all.
+        set_quiet(True)
+        out.quiet = console.quiet = True
+        json_to = None
     folder = output or Path("runs") / chosen.name
     screen = report(json_to)
     if any(name not in os.environ for name in ALLOCATOR):

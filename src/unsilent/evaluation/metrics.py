@@ -2,17 +2,20 @@
 
 All take mono arrays at 24 kHz. What each is computed on:
 
-======== ===================================================================================================
-stoi     short-time objective intelligibility, 0 to 1 (Taal et al. 2011), pystoi at 24 kHz (it resamples to 10)
-estoi    extended STOI, 0 to 1 (Jensen & Taal 2016), the same
-pesq_nb  narrow-band PESQ, MOS-LQO by P.862.1, 1.0 to 4.6, of signals at **16 kHz** (papers also use 8 kHz)
-pesq_wb  wide-band PESQ, MOS-LQO by P.862.2, 1.0 to 4.7, of signals at 16 kHz
-mel_l1   mean absolute difference of natural-log mels, 0 upwards, lower is better (:mod:`unsilent.features`)
-dnsmos   DNSMOS P.835 overall, 1 to 5, no reference (Reddy et al. 2022), at 16 kHz
-======== ===================================================================================================
+========== ===================================================================================================
+stoi       short-time objective intelligibility, 0 to 1 (Taal et al. 2011), pystoi at 24 kHz (it resamples to 10)
+estoi      extended STOI, 0 to 1 (Jensen & Taal 2016), the same
+pesq_nb    narrow-band PESQ, MOS-LQO by P.862.1, 1.0 to 4.6, of signals at **16 kHz** (papers also use 8 kHz)
+pesq_wb    wide-band PESQ, MOS-LQO by P.862.2, 1.0 to 4.7, of signals at 16 kHz
+mel_l1     mean absolute difference of natural-log mels, 0 upwards, lower is better (:mod:`unsilent.features`)
+dnsmos     DNSMOS P.835 overall, 1 to 5, no reference (Reddy et al. 2022), at 16 kHz
+..._aligned STOI and ESTOI after the degraded signal is moved to where it fits best (`unsilent.evaluation.alignment`)
+offset_ms  how far that is, without sign
+========== ===================================================================================================
 
 Two signals of unequal length are cut to the shorter; if more than half a second apart they are not the same clip
-and no metric is given. Nothing is aligned or scaled: an offset in time costs points, as in the published figures.
+and no metric is given. Nothing is scaled, and but for ``..._aligned`` nothing is moved: an offset in time costs points,
+as in the published figures.
 A metric that cannot be had raises :class:`EvaluationError`; :func:`measure` turns that into a missing value with its
 reason, never into a number.
 """
@@ -29,6 +32,7 @@ import soxr
 from numpy.typing import NDArray
 
 from unsilent.errors import EvaluationError
+from unsilent.evaluation.alignment import move, offset
 from unsilent.evaluation.optional import require
 
 __all__ = [
@@ -41,12 +45,15 @@ __all__ = [
     "common_length",
     "dnsmos",
     "estoi",
+    "estoi_aligned",
     "measure",
     "mel_l1",
+    "offset_ms",
     "pesq_nb",
     "pesq_wb",
     "resample",
     "stoi",
+    "stoi_aligned",
 ]
 
 Samples = NDArray[np.float32]
@@ -136,6 +143,30 @@ def estoi(reference: Samples, degraded: Samples) -> float:
     return _stoi(reference, degraded, extended=True)
 
 
+def _aligned(reference: Samples, degraded: Samples) -> tuple[Samples, Samples]:
+    reference, degraded = _audible(reference, degraded)
+    return reference, move(degraded, round(offset(reference, degraded) * SAMPLE_RATE))
+
+
+def stoi_aligned(reference: Samples, degraded: Samples) -> float:
+    """:func:`stoi` after ``degraded`` is moved to where it fits ``reference`` best."""
+    return stoi(*_aligned(reference, degraded))
+
+
+def estoi_aligned(reference: Samples, degraded: Samples) -> float:
+    """:func:`estoi` after ``degraded`` is moved to where it fits ``reference`` best."""
+    return estoi(*_aligned(reference, degraded))
+
+
+def offset_ms(reference: Samples, degraded: Samples) -> float:
+    """Milliseconds, without sign, between ``degraded`` and where it fits ``reference`` best.
+
+    Raises:
+        EvaluationError: a signal is silence, or the lengths do not fit.
+    """
+    return abs(1000 * offset(*_audible(reference, degraded)))
+
+
 def _pesq(reference: Samples, degraded: Samples, mode: str) -> float:
     package = require("pesq")
     reference, degraded = _audible(reference, degraded)
@@ -206,12 +237,15 @@ METRICS: Final[Mapping[str, Callable[[Samples, Samples], float]]] = {
     "pesq_wb": pesq_wb,
     "mel_l1": mel_l1,
     "dnsmos": dnsmos,
+    "stoi_aligned": stoi_aligned,
+    "estoi_aligned": estoi_aligned,
+    "offset_ms": offset_ms,
 }
 """Name -> function of (reference, degraded)."""
 
 HIGHER_IS_BETTER: Final[Mapping[str, bool]] = {
-    **dict.fromkeys(("stoi", "estoi", "pesq_nb", "pesq_wb", "dnsmos"), True),
-    **dict.fromkeys(("mel_l1", "wer_constrained", "wer_free"), False),
+    **dict.fromkeys(("stoi", "estoi", "pesq_nb", "pesq_wb", "dnsmos", "stoi_aligned", "estoi_aligned"), True),
+    **dict.fromkeys(("mel_l1", "offset_ms", "wer_constrained", "wer_free"), False),
 }
 """Direction of every metric of a report."""
 

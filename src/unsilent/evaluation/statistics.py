@@ -68,3 +68,25 @@ def _resample(above: NDArray[np.float64], below: NDArray[np.float64], seed: int,
         # Clips without words can be drawn alone: such a resample says nothing and counts as no error.
         parts.append(np.divide(above[drawn].sum(axis=1), total, out=np.zeros_like(total), where=total > 0))
     return np.concatenate(parts)
+
+
+def bootstrap_seeds(values: NDArray[np.float64], *, seed: int = SEED, resamples: int = RESAMPLES) -> Interval:
+    """Mean of (seeds, clips) values with the interval of a hierarchical bootstrap: seeds are drawn, then clips.
+
+    Give paired differences of two systems to compare them. All seeds of a draw hear the same clips, whose difficulty
+    they share.
+
+    Raises:
+        EvaluationError: there are no values.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or not values.size:
+        raise EvaluationError("no run has this metric; nothing to average")
+    random = np.random.default_rng(seed)
+    seeds, clips = values.shape
+    means = np.array(
+        [values[random.integers(0, seeds, seeds)][:, random.integers(0, clips, clips)].mean() for _ in range(resamples)]
+    )
+    margin = 100 * (1 - _LEVEL) / 2
+    low, high = np.percentile(means, [margin, 100 - margin])
+    return Interval(float(values.mean()), float(low), float(high), int(values.size))

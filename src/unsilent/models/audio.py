@@ -19,7 +19,8 @@ class AudioEncoder(nn.Module):
 
     Every stage is a strided convolution whose kernel is twice its stride, and a residual block; the product of the
     strides is the samples of a video frame. A bottleneck of few values a frame follows, without which copying sound
-    would be trivial. The receptive field is bounded: a frame sees itself and its neighbours. The layout is our choice.
+    would be trivial. The receptive field is bounded: with the default kernel, six frames either way. The layout is our
+    choice.
     """
 
     def __init__(self, config: AudioEncoderConfig, *, split_norm: bool = True) -> None:

@@ -148,10 +148,10 @@ class WaveDecoderConfig(RecipeModel):
     """Transposed convolutions with batch-norm from one vector a video frame to its samples."""
 
     target: Literal["wave"] = "wave"
-    strides: tuple[Positive, ...] = Field((5, 4, 4, 4, 3), min_length=1)
+    strides: tuple[Positive, ...] = Field((5, 4, 4, 12), min_length=1)
     """Factors by which the stages raise the rate; their product is the samples of a video frame."""
-    widths: tuple[Positive, ...] = (192, 128, 64, 32, 16)
-    """Channels after each stage."""
+    widths: tuple[Positive, ...] = (192, 192, 128, 64)
+    """Channels that enter each stage; the last goes straight to samples: channels at 24 kHz are what costs."""
     blocks: int = Field(2, ge=0)
     """Dilated residual blocks a stage, of dilation 1, 3, 9 ..."""
     kernel: int = Field(3, ge=1)

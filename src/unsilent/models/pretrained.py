@@ -15,23 +15,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from unsilent.config import dump_recipe, validate_recipe
+from unsilent.config import RecipeModel, dump_recipe, validate_recipe
 from unsilent.errors import CheckpointError, OutputError, RecipeError
 from unsilent.files import atomic_path, sha256_file
 from unsilent.models.config import ReconstructorConfig, VocoderConfig
+from unsilent.models.public_vocoders import PUBLIC_CONFIGS, HifiganConfig, ParallelWaveganConfig, PublicVocoder
 from unsilent.models.reconstructor import Reconstructor, build_reconstructor
 from unsilent.models.vocoder import Vocoder
 
 __all__ = ["CARD", "WEIGHTS", "init_from", "load_reconstructor", "load_vocoder", "read_card", "save_model"]
 
-Config = TypeVar("Config", ReconstructorConfig, VocoderConfig)
+Config = TypeVar("Config", bound=RecipeModel)
+AnyVocoder = Vocoder | PublicVocoder
+AnyVocoderConfig = VocoderConfig | HifiganConfig | ParallelWaveganConfig
 WEIGHTS, CARD = "model.safetensors", "card.json"
 
 
 def save_model(
     folder: Path,
     model: nn.Module,
-    config: ReconstructorConfig | VocoderConfig,
+    config: ReconstructorConfig | AnyVocoderConfig,
     card: dict[str, Any],
     dtype: torch.dtype = torch.float16,
 ) -> None:
@@ -113,13 +116,19 @@ def load_reconstructor(
     return model, config, card
 
 
-def load_vocoder(folder: Path) -> tuple[Vocoder, VocoderConfig, dict[str, Any]]:
-    """Build the vocoder of a folder, in evaluation mode, with its settings and card.
+def load_vocoder(folder: Path) -> tuple[AnyVocoder, AnyVocoderConfig, dict[str, Any]]:
+    """Build the vocoder of a folder, ours or a public one, in evaluation mode, with its settings and card.
 
     Raises:
         CheckpointError: the folder is incomplete, damaged, or holds another kind of model.
     """
     card = read_card(folder)
+    public = PUBLIC_CONFIGS.get(str(card["config"].get("kind")))
+    if public is not None:
+        settings = _config(folder, card, public, tuple(PUBLIC_CONFIGS))
+        made = PublicVocoder(settings)
+        _load_weights(folder, card, made)
+        return made, settings, card
     config = _config(folder, card, VocoderConfig, ("vocoder",))
     model = Vocoder(config)
     _load_weights(folder, card, model)
@@ -133,7 +142,7 @@ def init_from(model: Reconstructor | Vocoder, folder: Path) -> None:
         CheckpointError: the folder cannot be used, or its model has another mel definition or other sizes.
     """
     source = load_vocoder(folder)[0] if isinstance(model, Vocoder) else load_reconstructor(folder)[0]
-    given, wanted = (each.config.mel if isinstance(each, Vocoder) else each.mel for each in (source, model))
+    given, wanted = (each.mel if isinstance(each, Reconstructor) else each.config.mel for each in (source, model))
     if given != wanted:
         raise CheckpointError(f"{folder}: its mel ({given}) is not that of the model to start ({wanted})")
     try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unsilent.models.config import VideoEncoderConfig
-from unsilent.nn import ResidualBlock2d
+from unsilent.nn import GlobalBatchNorm2d, ResidualBlock2d
 
 __all__ = ["VideoEncoder", "centre_crop", "resize_crops"]
 
@@ -51,7 +51,7 @@ class Stem(nn.Module):
         kernel, stride = config.stem_kernel, config.stem_stride
         self.frames = config.stem_frames
         self.conv = nn.Conv2d(self.frames, config.stem_channels, kernel, stride, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(config.stem_channels)
+        self.norm = GlobalBatchNorm2d(config.stem_channels)
         self.pool = nn.MaxPool2d(3, 2, padding=1) if config.stem_pool else nn.Identity()
 
     def forward(self, crops: Tensor, mask: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The waveform decoder.
 
-Shapes: B batch, T video frames, N = 960 T samples, C channels.
+Shapes: B batch, T video frames, N = 960 T samples, C channels, L positions of a stage.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from unsilent.nn.norm import Modality
 
 __all__ = ["WaveDecoder"]
 
+OVERLAP = 4
+"""Length of the last transposed convolution's kernel, in strides."""
+QUIET = 0.01
+"""Standard deviation of that kernel at the start: a loud start costs an adversary-free run its first hundred steps."""
+
 
 class DilatedBlock(nn.Module):
     """Dilated convolution, batch-norm, SiLU, pointwise convolution, shortcut; padding stays zero."""
@@ -30,45 +35,78 @@ class DilatedBlock(nn.Module):
         self.mix = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, mask: Tensor, modality: Modality) -> Tensor:
-        """(B, C, N) with zeros where ``mask`` (B, N) is False, to the same."""
+        """(B, C, L) with zeros where ``mask`` (B, L) is False, to the same."""
         y = self.mix(functional.silu(self.norm(self.conv(x), mask, modality)))
         out: Tensor = (x + y) * mask[:, None].to(x.dtype)
         return out
 
 
+class Stage(nn.Module):
+    """A convolution that may raise the rate, batch-norm, SiLU and dilated blocks of dilation 1, 3, 9 ...
+
+    Args:
+        inputs: channels that come in.
+        channels: channels that go out.
+        stride: factor by which the rate is raised; 1 for a plain convolution.
+        config: kernel and number of the blocks.
+        split_norm: see `ModalityBatchNorm`.
+    """
+
+    def __init__(self, inputs: int, channels: int, stride: int, config: WaveDecoderConfig, split_norm: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        # A kernel of twice the stride covers every position equally often; the surplus is cut evenly.
+        self.conv: nn.Module = (
+            nn.Conv1d(inputs, channels, 3, padding=1, bias=False)
+            if stride == 1
+            else nn.ConvTranspose1d(inputs, channels, 2 * stride, stride, bias=False)
+        )
+        self.norm = ModalityBatchNorm(channels, split=split_norm)
+        self.blocks = nn.ModuleList(
+            DilatedBlock(channels, config.kernel, 3**i, split_norm) for i in range(config.blocks)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor, modality: Modality) -> Tensor:
+        """(B, inputs, L / stride) to (B, channels, L), zero where ``mask`` (B, L) is False."""
+        y = self.conv(x)
+        if self.stride > 1:
+            y = y[:, :, self.stride // 2 :][:, :, : mask.shape[1]]
+        y = functional.silu(self.norm(y, mask, modality)) * mask[:, None].to(y.dtype)
+        for block in self.blocks:
+            y = block(y, mask, modality)
+        return cast(Tensor, y)
+
+
 class WaveDecoder(nn.Module):
     """Transposed convolutions with modality batch-norm: one vector a video frame becomes its 960 samples.
 
-    After the decoder of Mira et al. 2022, which the paper's contains batch-norm like; widths, dilated blocks and the
-    even spread of each kernel over its stride are our choice. The receptive field is bounded.
+    After the decoder of Mira et al. 2022, which the paper's contains batch-norm like. Widths, dilated blocks, the
+    even spread of each kernel over its stride, and a last stage that makes the samples itself are our choice: that one
+    has neither batch-norm nor blocks, so that nothing but one sum of overlapping kernels runs at the rate of samples,
+    where every channel is dear. The receptive field is bounded.
     """
 
     def __init__(self, in_width: int, mel: MelConfig, config: WaveDecoderConfig, *, split_norm: bool = True) -> None:
         super().__init__()
         self.config, self.mel = config, mel
-        self.embed = nn.Conv1d(in_width, config.widths[0], 3, padding=1)
-        self.up, self.norms, self.blocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        channels = config.widths[0]
-        for stride, width in zip(config.strides, config.widths, strict=True):
-            # A kernel of twice the stride covers every sample equally often; the surplus is cut evenly.
-            self.up.append(nn.ConvTranspose1d(channels, width, 2 * stride, stride, bias=False))
-            self.norms.append(ModalityBatchNorm(width, split=split_norm))
-            self.blocks.append(
-                nn.ModuleList(DilatedBlock(width, config.kernel, 3**i, split_norm) for i in range(config.blocks))
-            )
-            channels = width
-        self.project = nn.Conv1d(channels, 1, 7, padding=3)
+        widths = (in_width, *config.widths)
+        self.stages = nn.ModuleList(
+            Stage(inputs, channels, stride, config, split_norm)
+            for inputs, channels, stride in zip(widths, widths[1:], (1, *config.strides[:-1]), strict=False)
+        )
+        last = config.strides[-1]
+        self.head = nn.ConvTranspose1d(widths[-1], 1, OVERLAP * last, last, bias=False)
+        nn.init.normal_(self.head.weight, std=QUIET)
 
     def forward(self, x: Tensor, mask: Tensor, modality: Modality = "video") -> Tensor:
         """(B, T, in_width) and mask (B, T) to samples (B, N) in (-1, 1); padded frames are silent."""
         keep = mask
-        y = self.embed(x.transpose(1, 2) * mask[:, None].to(x.dtype)) * mask[:, None].to(x.dtype)
-        for stride, up, norm, blocks in zip(self.config.strides, self.up, self.norms, self.blocks, strict=True):
-            keep = keep.repeat_interleave(stride, dim=1)
-            start = stride // 2
-            y = up(y)[:, :, start : start + keep.shape[1]]
-            y = functional.silu(norm(y, keep, modality)) * keep[:, None].to(y.dtype)
-            for block in cast(nn.ModuleList, blocks):
-                y = block(y, keep, modality)
-        out: Tensor = torch.tanh(self.project(y)[:, 0]) * keep.to(y.dtype)
+        y = x.transpose(1, 2) * mask[:, None].to(x.dtype)
+        for stage in self.stages:
+            keep = keep.repeat_interleave(cast(Stage, stage).stride, dim=1)
+            y = stage(y, keep, modality)
+        last = self.config.strides[-1]
+        keep = keep.repeat_interleave(last, dim=1)
+        first = (OVERLAP - 1) * last // 2
+        out: Tensor = torch.tanh(self.head(y)[:, 0, first : first + keep.shape[1]]) * keep.to(y.dtype)
         return out

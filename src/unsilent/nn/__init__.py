@@ -2,7 +2,15 @@
 
 from unsilent.nn.conformer import Conformer, ConformerBlock
 from unsilent.nn.masks import length_mask
-from unsilent.nn.norm import ModalityBatchNorm
+from unsilent.nn.norm import GlobalBatchNorm2d, ModalityBatchNorm
 from unsilent.nn.residual import ResidualBlock1d, ResidualBlock2d
 
-__all__ = ["Conformer", "ConformerBlock", "ModalityBatchNorm", "ResidualBlock1d", "ResidualBlock2d", "length_mask"]
+__all__ = [
+    "Conformer",
+    "ConformerBlock",
+    "GlobalBatchNorm2d",
+    "ModalityBatchNorm",
+    "ResidualBlock1d",
+    "ResidualBlock2d",
+    "length_mask",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unsilent.nn.norm import Modality, ModalityBatchNorm
+from unsilent.nn.norm import GlobalBatchNorm2d, Modality, ModalityBatchNorm
 
 __all__ = ["ResidualBlock1d", "ResidualBlock2d"]
 
@@ -16,16 +16,16 @@ class ResidualBlock2d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.norm1 = GlobalBatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.norm2 = GlobalBatchNorm2d(out_channels)
         # A block that starts as the identity trains faster (Goyal et al. 2017, section 5.1).
         nn.init.zeros_(self.norm2.weight)
         self.stride = stride
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, bias=False), GlobalBatchNorm2d(out_channels)
             )
 
     def forward(self, x: Tensor) -> Tensor:

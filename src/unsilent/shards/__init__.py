@@ -29,25 +29,35 @@ The schema metadata carries ``unsilent.schema = clips-1``. Columns beyond these 
 A row group holds at most :data:`ROW_GROUP_BYTES` (one longer clip has a group to itself), so reading any row
 costs one small read, and a file about :data:`SHARD_BYTES`. Pictures and sound are compressed already; only the
 text columns are compressed again (zstd). Pages carry checksums: a damaged byte is an error, not a wrong pixel.
+
+Shards of speech without pictures have columns of their own: :mod:`unsilent.shards.speech`.
 """
 
 from unsilent.shards.codec import decode_audio, decode_crops, encode_audio, encode_crops
 from unsilent.shards.reader import ClipRow, ShardReader, shard_files
-from unsilent.shards.schema import CROP_SIZE, ROW_GROUP_BYTES, SCHEMA, SCHEMA_NAME, SHARD_BYTES
+from unsilent.shards.schema import CLIPS, CROP_SIZE, ROW_GROUP_BYTES, SCHEMA, SCHEMA_NAME, SHARD_BYTES, ShardFormat
+from unsilent.shards.speech import SPEECH, ClipSoundReader, SpeechReader, SpeechRow, open_speech_shards
 from unsilent.shards.writer import ShardWriter
 
 __all__ = [
+    "CLIPS",
     "CROP_SIZE",
     "ROW_GROUP_BYTES",
     "SCHEMA",
     "SCHEMA_NAME",
     "SHARD_BYTES",
+    "SPEECH",
     "ClipRow",
+    "ClipSoundReader",
+    "ShardFormat",
     "ShardReader",
     "ShardWriter",
+    "SpeechReader",
+    "SpeechRow",
     "decode_audio",
     "decode_crops",
     "encode_audio",
     "encode_crops",
+    "open_speech_shards",
     "shard_files",
 ]

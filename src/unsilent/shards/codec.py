@@ -64,19 +64,31 @@ def encode_audio(samples: NDArray[np.float32], sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def decode_audio(data: bytes, samples: int, name: str = "audio") -> NDArray[np.float32]:
-    """Unpack what :func:`encode_audio` made: (``samples``,) float32 in [-1, 1).
+def decode_audio(
+    data: bytes, samples: int, name: str = "audio", *, first: int = 0, count: int | None = None
+) -> NDArray[np.float32]:
+    """Unpack what :func:`encode_audio` made: (``samples``,) float32 in [-1, 1), or a stretch of it.
+
+    Args:
+        data: the packed sound.
+        samples: how many there are.
+        name: what the message of an error names.
+        first: sample at which the stretch begins, 0 <= first <= samples.
+        count: samples of the stretch, fewer where the sound ends; None for all from ``first`` on.
 
     Raises:
-        ShardError: not mono sound of that length; ``name`` is what the message names.
+        ShardError: not mono sound of that length.
     """
+    wanted = samples - first if count is None else min(count, samples - first)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             if (file.frames, file.channels) != (samples, 1):
                 raise ShardError(f"{name}: {file.frames} samples, not {samples}; prepare the corpus again")
-            integers = file.read(dtype="int16")
+            if first:
+                file.seek(first)
+            integers = file.read(wanted, dtype="int16")
     except soundfile.SoundFileError as error:
         raise ShardError(f"{name}: the sound is damaged; prepare the corpus again") from error
-    if len(integers) != samples:
-        raise ShardError(f"{name}: the sound ends early ({len(integers)} of {samples}); prepare the corpus again")
+    if len(integers) != wanted:
+        raise ShardError(f"{name}: the sound ends early ({len(integers)} of {wanted}); prepare the corpus again")
     return np.asarray(integers.astype(np.float32) / 32768, np.float32)

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
-__all__ = ["CROP_SIZE", "ROW_GROUP_BYTES", "SCHEMA", "SCHEMA_NAME", "SHARD_BYTES"]
+__all__ = ["CLIPS", "CROP_SIZE", "ROW_GROUP_BYTES", "SCHEMA", "SCHEMA_NAME", "SHARD_BYTES", "ShardFormat"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFormat:
+    """A kind of shard: its columns, and how they are laid down in a file.
+
+    Attributes:
+        name: in the schema's metadata, as ``unsilent.schema``.
+        stem: files are called ``STEM-00000.parquet``, ``STEM-00001.parquet`` ...
+        schema: the columns.
+        row_group_bytes: upper bound of a row group.
+        text: columns that are compressed; pictures and sound are already.
+        repeated: columns of few distinct values, stored as a dictionary.
+        statistics: columns whose smallest and largest value each row group states.
+    """
+
+    name: str
+    stem: str
+    schema: pa.Schema
+    row_group_bytes: int
+    text: tuple[str, ...]
+    repeated: tuple[str, ...]
+    statistics: tuple[str, ...]
+
 
 CROP_SIZE: Final = 96
 """Height and width of a mouth crop in pixels."""
@@ -38,3 +63,13 @@ SCHEMA: Final = pa.schema(
     ],
     metadata={"unsilent.schema": SCHEMA_NAME},
 )
+CLIPS: Final = ShardFormat(
+    name=SCHEMA_NAME,
+    stem="clips",
+    schema=SCHEMA,
+    row_group_bytes=ROW_GROUP_BYTES,
+    text=("id", "corpus", "speaker", "split", "text", "words.list.element.word", "source_sha256"),
+    repeated=("corpus", "speaker", "split"),
+    statistics=("id", "speaker", "split", "frames"),
+)
+"""Clips of video with sound: what ``unsilent prepare grid`` and its like write."""

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from unsilent.errors import CheckpointError, FaceError, MediaError
-from unsilent.face import FPS, MouthFrame, MouthTrack, stream_mouth
+from unsilent.face import MouthFrame, MouthTrack, stream_mouth
 from unsilent.features import MelConfig, log_mel
 from unsilent.media import read_video
 from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.folding import fold_batch_norms
 from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
+from unsilent.models.public_vocoders import PublicVocoder, mel_differences
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.models.vocoder import Vocoder
@@ -60,10 +61,13 @@ def load(model: str | Path = DEFAULT_MODEL) -> Synthesizer:
     elif not (folder / CARD).is_file() and (folder / "best" / CARD).is_file():
         folder = folder / "best"
     reconstructor, config, card = load_reconstructor(folder, source="video")
+    if config.decoder.target == "wave":
+        return Synthesizer(reconstructor, config, None, card)
     own = folder / VOCODER_FOLDER
     vocoder, vocoder_config, _ = load_vocoder(own if own.is_dir() else WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER)
-    if vocoder_config.mel != config.mel:
-        raise CheckpointError(f"{folder}: its mel ({config.mel}) is not its vocoder's ({vocoder_config.mel})")
+    different = mel_differences(vocoder_config.mel, config.mel)
+    if different:
+        raise CheckpointError(f"{folder}: its mel is not its vocoder's: {different}; put one that fits into vocoder/")
     return Synthesizer(reconstructor, config, vocoder, card)
 
 
@@ -71,9 +75,9 @@ class Synthesizer:
     """Turns video, or mouth crops, into speech.
 
     Args:
-        reconstructor: video to mel, in evaluation mode.
+        reconstructor: video to mel or waveform, in evaluation mode.
         config: its settings.
-        vocoder: mel to waveform, in evaluation mode.
+        vocoder: mel to waveform, in evaluation mode; None for a model that makes the waveform itself.
         card: what is known about the model.
         windows: how long clips are cut.
     """
@@ -82,14 +86,14 @@ class Synthesizer:
         self,
         reconstructor: Reconstructor,
         config: ReconstructorConfig,
-        vocoder: Vocoder,
+        vocoder: Vocoder | PublicVocoder | None,
         card: dict[str, Any],
         windows: WindowPlan | None = None,
     ) -> None:
         self.config, self.card, self.windows = config, card, windows or WindowPlan()
         self._model = fold_batch_norms(reconstructor.eval())
         self._model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._vocoder = vocoder.eval()
+        self._vocoder = vocoder.eval() if vocoder is not None else None
 
     @property
     def sample_rate(self) -> int:
@@ -119,7 +123,7 @@ class Synthesizer:
         frames: list[MouthFrame] = []
         mels: list[NDArray[np.float32]] = []
         samples = np.concatenate(list(stream.pieces(frames.append, mels.append)))
-        mel = np.concatenate(mels, axis=1)
+        mel = self._heard(samples, mels)
         return Speech(samples, self.sample_rate, mel, MouthTrack.of(frames), Path(video), stream.timings)
 
     def stream(
@@ -129,7 +133,7 @@ class Synthesizer:
         return SpeechStream(self, Path(video), face, on_frame)
 
     def speak_crops(self, crops: NDArray[np.uint8]) -> Speech:
-        """Speech of mouth crops (T, 96, 96) at 25 fps, as `unsilent.face.track_mouth` cuts them.
+        """Speech of mouth crops (T, 96, 96) as `unsilent.face.track_mouth` cuts them, at ``mel_config.frame_rate``.
 
         Raises:
             FaceError: there is no crop.
@@ -139,7 +143,7 @@ class Synthesizer:
         clock = Clock()
         mels: list[NDArray[np.float32]] = []
         samples = np.concatenate(list(self.samples(iter(crops), clock, mels.append)))
-        return Speech(samples, self.sample_rate, np.concatenate(mels, axis=1), timings=clock.seconds)
+        return Speech(samples, self.sample_rate, self._heard(samples, mels), timings=clock.seconds)
 
     def mel(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mel (F, M) of a waveform (n,) at ``sample_rate``."""
@@ -148,18 +152,33 @@ class Synthesizer:
 
     @torch.inference_mode()
     def vocode(self, mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Waveform (M * hop_length,) in [-1, 1] of a log-mel (F, M)."""
+        """Waveform (M * hop_length,) in [-1, 1] of a log-mel (F, M).
+
+        Raises:
+            CheckpointError: the model makes waveforms itself and has no vocoder.
+        """
+        if self._vocoder is None:
+            raise CheckpointError(f"{self.name}: makes waveforms without a vocoder; choose a model that predicts mels")
         made: NDArray[np.float32] = self._vocoder(torch.from_numpy(mel)[None])[0].clamp(-1, 1).numpy()
         return made
 
-    @torch.inference_mode()
     def predict_mel(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Log-mel (F, 4 T) of crops (T, 96, 96), in one pass."""
+        """Log-mel (F, 4 T) of crops (T, 96, 96), in one pass: predicted, or of the waveform that was."""
+        made = self._predict(crops)
+        return made if self._vocoder is not None else self.mel(made)
+
+    @torch.inference_mode()
+    def _predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The model's own target for crops (T, 96, 96): log-mel (F, 4 T) or samples (960 T,)."""
         encoder = cast(VideoEncoderConfig, self.config.encoder)
         seen = np.ascontiguousarray(centre_crop(resize_crops(crops, encoder.resize), encoder.crop))
         mask = torch.ones(1, len(seen), dtype=torch.bool)
-        mel: NDArray[np.float32] = self._model(torch.from_numpy(seen)[None], mask)[0].numpy()
-        return mel
+        made: NDArray[np.float32] = self._model(torch.from_numpy(seen)[None], mask)[0].numpy()
+        return made
+
+    def _heard(self, samples: NDArray[np.float32], mels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The mel on the way to ``samples``, or theirs where there was none."""
+        return np.concatenate(mels, axis=1) if mels else self.mel(samples)
 
     @property
     def mel_config(self) -> MelConfig:
@@ -169,12 +188,21 @@ class Synthesizer:
     def samples(
         self, crops: Iterable[NDArray[np.uint8]], clock: Clock, on_mel: Callable[[NDArray[np.float32]], None]
     ) -> Iterator[NDArray[np.float32]]:
-        """Samples of a stream of crops (96, 96), in pieces; ``on_mel`` is given every piece of mel on the way."""
+        """Samples of a stream of crops (96, 96), in pieces; ``on_mel`` is given every piece of mel on the way.
+
+        A model that makes waveforms has no mel on the way: its windows of samples pass into one another as mels do.
+        """
         mel = self.config.mel
 
         def predict(window: NDArray[np.uint8]) -> NDArray[np.float32]:
             with clock.stage("model"):
-                return self.predict_mel(window)
+                made = self._predict(window)
+                return made if made.ndim == 2 else made[None]
+
+        if self._vocoder is None:
+            pieces = windowed_mel(crops, predict, self.windows, mel.samples_per_frame)
+            return (piece[0] for piece in pieces)
+        context = self._vocoder.context_frames
 
         def vocode(piece: NDArray[np.float32]) -> NDArray[np.float32]:
             with clock.stage("vocoder"):
@@ -185,7 +213,7 @@ class Synthesizer:
                 on_mel(piece)
                 yield piece
 
-        return windowed_samples(kept(), vocode, mel.hop_length, self._vocoder.context_frames)
+        return windowed_samples(kept(), vocode, mel.hop_length, context)
 
 
 class SpeechStream:
@@ -218,7 +246,8 @@ class SpeechStream:
 
     def _crops(self, on_mouth: Callable[[MouthFrame], None]) -> Iterator[NDArray[np.uint8]]:
         # Decoding runs beside tracking; what is charged to it is the time that the tracker waits for a frame.
-        decoded = self._clock.iterate("decode", ahead(read_video(self._video, FPS)))
+        fps = self._voice.mel_config.frame_rate
+        decoded = self._clock.iterate("decode", ahead(read_video(self._video, fps)))
         mouths = stream_mouth(decoded, face=self._face, name=str(self._video))
         for mouth in self._clock.iterate("face", mouths):
             self.frames += 1
@@ -230,6 +259,6 @@ class SpeechStream:
             yield mouth.crop
         if self.frames < SHORTEST:
             raise MediaError(
-                f"{self._video}: only {self.frames} frames ({self.frames / FPS:.2f} s at {FPS} a second), too short to "
-                f"read lips from; give at least {SHORTEST / FPS:.1f} s of video"
+                f"{self._video}: only {self.frames} frames ({self.frames / fps:.2f} s at {fps} a second), too short to "
+                f"read lips from; give at least {SHORTEST / fps:.1f} s of video"
             )

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 
 from unsilent.errors import CheckpointError, OutputError
 from unsilent.files import sha256_file
+from unsilent.training.reduce import like_parameter, whole_tensor
 
 __all__ = ["Snapshot", "flatten_optimizer", "newest_snapshot", "restore_optimizer", "write_snapshot"]
 
@@ -46,11 +47,11 @@ class Snapshot:
 
 
 def flatten_optimizer(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
-    """State tensors of an optimiser as ``name.parameter-index.key``."""
+    """State tensors of an optimiser as ``name.parameter-index.key``, put together where processes share them."""
     flat: dict[str, Tensor] = {}
     for index, values in optimizer.state_dict()["state"].items():
         for key, value in values.items():
-            flat[f"{name}.{index}.{key}"] = value if isinstance(value, Tensor) else torch.tensor(value)
+            flat[f"{name}.{index}.{key}"] = whole_tensor(value) if isinstance(value, Tensor) else torch.tensor(value)
     return flat
 
 
@@ -62,9 +63,7 @@ def restore_optimizer(name: str, optimizer: Optimizer, flat: dict[str, Tensor]) 
         owner, index, field = key.rsplit(".", 2)
         if owner == name:
             # Fused optimisers walk raw memory: a state must lie in memory as its parameter does (channels_last).
-            parameter = parameters[int(index)]
-            value = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-            state.setdefault(int(index), {})[field] = value
+            state.setdefault(int(index), {})[field] = like_parameter(value, parameters[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

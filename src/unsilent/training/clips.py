@@ -59,6 +59,16 @@ class ClipBatch:
     words: Tensor
     """(B, T)."""
 
+    @property
+    def source(self) -> Tensor:
+        """What the encoder reads."""
+        return self.crops
+
+    @property
+    def bands(self) -> None:
+        """All mel bands of a clip count."""
+        return None
+
     def to(self, device: torch.device) -> ClipBatch:
         """The batch on ``device``."""
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
-from unsilent.errors import CheckpointError, OutputError, TrainingError
+from unsilent.errors import CheckpointError, OutputError, RecipeError, TrainingError
 from unsilent.training.checkpoint import (
     Snapshot,
     flatten_optimizer,
@@ -25,11 +26,19 @@ from unsilent.training.checkpoint import (
     restore_optimizer,
     write_snapshot,
 )
-from unsilent.training.order import BatchOrder
+from unsilent.training.order import BatchOrder, RankOrder, StepOrder
+from unsilent.training.parallel import replicate, shard
 from unsilent.training.recipe import OptimConfig, RunConfig
+from unsilent.training.reduce import (
+    average_metrics,
+    gathered,
+    like_parameter,
+    whole_tensor,
+    world_size,
+)
 from unsilent.training.schedule import Ema, learning_rate, set_learning_rate
 
-__all__ = ["Task", "Trainer"]
+__all__ = ["Networked", "Ordered", "Task", "Trainer"]
 
 log = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
@@ -37,10 +46,14 @@ Metrics = dict[str, float]
 
 
 class Task(Protocol[Batch]):
-    """What a stage brings: its modules, how one step learns, how it is judged and what it ships."""
+    """What a stage brings: its modules, how one step learns, how it is judged and what it ships.
+
+    A task may also be `Networked` or `Ordered`. One that is not `Networked` calls `reduce.average_gradients` after
+    every backward pass, or several processes would each learn on their own.
+    """
 
     modules: nn.ModuleDict
-    """Everything that learns. The moving average is taken of ``modules['model']``."""
+    """Everything that learns, never wrapped. The moving average is taken of ``modules['model']``."""
     optimizers: Mapping[str, Optimizer]
     keep_last: bool
     """Ship the newest weights rather than those of the best score, which an adversarial loss does not lower."""
@@ -52,13 +65,34 @@ class Task(Protocol[Batch]):
         """Samples to a batch."""
 
     def update(self, batch: Batch, step: int, total: int) -> Metrics:
-        """Learn from one batch: forward, backward, clip, optimiser step."""
+        """Learn from this process's share of a batch: forward, backward, clip, optimiser step."""
 
     def validate(self, writer: SummaryWriter, step: int) -> Metrics:
-        """Judge ``modules['model']``, which holds the averaged weights; a lower ``score`` is better."""
+        """Judge ``modules['model']``, which holds the averaged weights; a lower ``score`` is better.
+
+        Called in the main process alone: it must not talk to the others.
+        """
 
     def ship(self, folder: Path, metrics: Metrics, step: int) -> None:
-        """Write the averaged model and its card to ``folder``."""
+        """Write the averaged model and its card to ``folder``; called in the main process alone."""
+
+
+@runtime_checkable
+class Networked(Protocol):
+    """A task whose every step is one forward and one backward pass of one module, or of each part of the step."""
+
+    network: nn.Module
+    """Made of the parameters of ``modules``; ``update`` calls it, and the trainer puts DDP or FSDP in its place."""
+    freezes: bool
+    """Some of its parameters do not learn at every step."""
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A task whose samples come in an order of its own."""
+
+    def order(self, start: int) -> StepOrder:
+        """Batches of all processes from step ``start`` on."""
 
 
 class Trainer(Generic[Batch]):
@@ -72,6 +106,8 @@ class Trainer(Generic[Batch]):
         folder: of the run: ``checkpoints/``, ``best/``, ``tensorboard/``, ``history.jsonl``.
         accelerator: device, processes, precision.
         on_step: called with (step, total, metrics) after every step, for a progress bar.
+        stop: asked in the main process, with the step, when the run begins or resumes and after every validation; True
+            ends it there.
     """
 
     def __init__(
@@ -83,9 +119,15 @@ class Trainer(Generic[Batch]):
         folder: Path,
         accelerator: Accelerator,
         on_step: Callable[[int, int, Metrics], None] = lambda step, total, metrics: None,
+        stop: Callable[[int], bool] = lambda step: False,
     ) -> None:
+        self.stop = stop
         self.task, self.run, self.optim, self.recipe, self.folder = task, run, optim, recipe, folder
         self.accelerator, self.on_step = accelerator, on_step
+        self._main = accelerator.is_main_process
+        self._shadow: nn.ModuleDict | None = None
+        """Where weights are spread over processes: the same modules in one piece, to judge and to ship."""
+        self._spread_out()
         self.ema = Ema(task.modules["model"], optim.ema)
         self.step, self.best = 0, math.inf
 
@@ -93,26 +135,26 @@ class Trainer(Generic[Batch]):
         """Train to the end and return the best validation metrics.
 
         Raises:
-            TrainingError: the loss is not a number; the last good checkpoint stays.
+            RecipeError: a step's samples cannot be divided over the processes.
+            TrainingError: the loss is not a number, or processes have drifted apart; the last good checkpoint stays.
             CheckpointError: the folder holds a run of another recipe, or of other data.
             OutputError: the folder cannot be made or written.
         """
         self._resume()
-        data = self.task.data()
-        order = BatchOrder(len(data), self.run.batch_size, self.run.seed, self.run.epochs, self.step)  # type: ignore[arg-type]
+        data, order = self.task.data(), self._order()
         loader = DataLoader(
             data,
-            batch_sampler=order,
+            batch_sampler=RankOrder(order, self.accelerator.process_index, world_size(), self.run.accumulate),
             collate_fn=self.task.collate,
             num_workers=self.run.workers,
             persistent_workers=False,
             pin_memory=self.accelerator.device.type == "cuda",
         )
         every = self.run.validate_every * order.steps_per_epoch
-        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step)
+        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step) if self._main else None
         saved_at, best_metrics = time.monotonic(), self._read_best()
         try:
-            for batch in loader:
+            for batch in () if self._stopped() else loader:
                 metrics = self._learn(batch, order.total)
                 self.step += 1
                 self.on_step(self.step, order.total, metrics)
@@ -122,21 +164,53 @@ class Trainer(Generic[Batch]):
                     best_metrics = self._validate(writer, best_metrics)
                     self._save()
                     saved_at = time.monotonic()
-                elif time.monotonic() - saved_at > 60 * self.run.checkpoint_minutes:
+                    if self._stopped():
+                        break
+                elif self._agreed(time.monotonic() - saved_at > 60 * self.run.checkpoint_minutes):
                     self._save()
                     saved_at = time.monotonic()
         finally:
-            writer.close()
-        return best_metrics
+            if writer is not None:
+                writer.close()
+        return best_metrics if self._main else self._read_best()
+
+    def _stopped(self) -> bool:
+        """Whether the caller wants no more steps; the same answer in every process."""
+        return any(gathered(float(self._main and self.step > 0 and self.stop(self.step)), self.accelerator.device))
+
+    def _order(self) -> StepOrder:
+        if isinstance(self.task, Ordered):
+            return self.task.order(self.step)
+        run = self.run
+        return BatchOrder(len(self.task.data()), run.batch_size, run.seed, run.epochs, self.step)  # type: ignore[arg-type]
+
+    def _spread_out(self) -> None:
+        """Let the processes share gradients, or everything."""
+        task = self.task
+        if not isinstance(task, Networked):
+            for name, wanted in (("accumulate", self.run.accumulate > 1), ("fsdp", self.run.fsdp)):
+                if wanted:
+                    raise RecipeError(f"run.{name}: is not for this kind of training; leave it out")
+        elif self.run.fsdp and task.freezes:
+            raise RecipeError("run.fsdp: is not for training that freezes layers; set start.strategy to full")
+        elif self.run.fsdp and world_size() > 1:
+            self._shadow = copy.deepcopy(self.task.modules)
+            task.network = shard(task.network, self.task.optimizers.values())
+        else:
+            task.network = replicate(task.network, task.freezes)
+
+    def _agreed(self, due: bool) -> bool:
+        """Whether to write a checkpoint: the main process writes it, but all have to give their parts where spread."""
+        return due if self._shadow is None else any(gathered(float(due), self.accelerator.device))
 
     def _learn(self, batch: Batch, total: int) -> Metrics:
-        # Dropout draws from a generator that the step alone determines, so that a resumed run repeats it.
-        torch.manual_seed(self.run.seed * 1_000_003 + self.step)
+        # Dropout draws from a generator that step and process alone determine, so that a resumed run repeats it.
+        torch.manual_seed((self.run.seed * 1_000_003 + self.step + self.accelerator.process_index * 2**53) % 2**63)
         rate = learning_rate(self.step, total, self.optim)
         for optimizer in self.task.optimizers.values():
             set_learning_rate(optimizer, rate)
         self.task.modules.train()
-        metrics = self.task.update(batch, self.step, total)
+        metrics = average_metrics(self.task.update(batch, self.step, total), self.accelerator.device)
         # A gradient that is not a number has spoilt the weights already, though only the next loss would show it.
         wrong = [name for name in ("loss", "gradient_norm") if not math.isfinite(metrics.get(name, 0.0))]
         if wrong:
@@ -144,13 +218,29 @@ class Trainer(Generic[Batch]):
                 f"{self.folder}: {wrong[0]} is {metrics[wrong[0]]} at step {self.step}; the last checkpoint is kept: "
                 "lower optim.lr or look for damaged samples, and run the same command again"
             )
-        self.ema.update(self.accelerator.unwrap_model(self.task.modules["model"]), self.step)
+        self.ema.update(self.task.modules["model"], self.step)
         return {**metrics, "lr": rate}
 
-    def _validate(self, writer: SummaryWriter, best_metrics: Metrics) -> Metrics:
-        model = self.accelerator.unwrap_model(self.task.modules["model"])
+    def _validate(self, writer: SummaryWriter | None, best_metrics: Metrics) -> Metrics:
+        """Judge in the main process, while the others wait."""
+        self._check_drift()
+        learning, average = self.task.modules, _whole(self.ema.state)
+        if self._shadow is not None:
+            # Weights that are spread over processes cannot be used in one of them alone.
+            self._shadow.load_state_dict(_whole(learning.state_dict()))
+            self.task.modules = self._shadow
+        try:
+            if writer is not None:
+                best_metrics = self._judge(writer, average, best_metrics)
+        finally:
+            self.task.modules = learning
+        self.accelerator.wait_for_everyone()
+        return best_metrics
+
+    def _judge(self, writer: SummaryWriter, average: dict[str, Tensor], best_metrics: Metrics) -> Metrics:
+        model = self.task.modules["model"]
         learnt = {name: value.clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(self.ema.state)
+        model.load_state_dict(average)
         self.task.modules.eval()
         try:
             with torch.inference_mode():
@@ -164,7 +254,25 @@ class Trainer(Generic[Batch]):
             model.load_state_dict(learnt)
         return best_metrics
 
-    def _log(self, writer: SummaryWriter, group: str, metrics: Metrics) -> None:
+    def _check_drift(self) -> None:
+        """Refuse to go on where processes do not hold the same weights, as when gradients were not averaged.
+
+        Raises:
+            TrainingError: they do not.
+        """
+        if world_size() == 1 or self._shadow is not None:
+            return
+        total = sum(parameter.detach().double().square().sum().item() for parameter in self.task.modules.parameters())
+        totals = gathered(total, self.accelerator.device)
+        if not math.isclose(min(totals), max(totals), rel_tol=1e-6):
+            raise TrainingError(
+                f"{self.folder}: the processes' weights have drifted apart at step {self.step} "
+                f"(squared norms from {min(totals)} to {max(totals)}); the task does not average its gradients"
+            )
+
+    def _log(self, writer: SummaryWriter | None, group: str, metrics: Metrics) -> None:
+        if writer is None:
+            return
         for name, value in metrics.items():
             writer.add_scalar(f"{group}/{name}", value, self.step)
         with open(self.folder / "history.jsonl", "a", encoding="utf-8") as handle:
@@ -173,14 +281,15 @@ class Trainer(Generic[Batch]):
             )
 
     def _save(self) -> None:
-        if not self.accelerator.is_main_process:
+        if not self._main and self._shadow is None:
             return
         optimizers = {}
         for name, optimizer in self.task.optimizers.items():
             optimizers.update(flatten_optimizer(name, optimizer))
-        modules = self.accelerator.unwrap_model(self.task.modules).state_dict()
-        state = {"recipe": self.recipe, "best": self.best if math.isfinite(self.best) else None}
-        write_snapshot(self.folder / "checkpoints", Snapshot(self.step, modules, self.ema.state, optimizers, state))
+        modules, average = _whole(self.task.modules.state_dict()), _whole(self.ema.state)
+        if self._main:
+            state = {"recipe": self.recipe, "best": self.best if math.isfinite(self.best) else None}
+            write_snapshot(self.folder / "checkpoints", Snapshot(self.step, modules, average, optimizers, state))
 
     def _resume(self) -> None:
         try:
@@ -191,6 +300,12 @@ class Trainer(Generic[Batch]):
                 f"{self.folder}: is no folder that a run can be kept in ({reason}); choose another"
             ) from error
         snapshot = newest_snapshot(self.folder / "checkpoints")
+        steps = gathered(float(snapshot.step if snapshot else 0), self.accelerator.device)
+        if min(steps) != max(steps):
+            raise CheckpointError(
+                f"{self.folder}: the processes find different checkpoints there (steps {min(steps):.0f} to "
+                f"{max(steps):.0f}); choose an --output on a file system that all of them share"
+            )
         if snapshot is None:
             return
         if snapshot.state["recipe"] != self.recipe:
@@ -199,9 +314,9 @@ class Trainer(Generic[Batch]):
                 f"{self.folder}: holds a run of another recipe ({changed}); choose another --output or delete it"
             )
         try:
-            self.task.modules.load_state_dict(snapshot.modules)
+            _put_back(self.task.modules, snapshot.modules)
             for name, value in self.ema.state.items():
-                value.copy_(snapshot.ema[name])
+                value.copy_(like_parameter(snapshot.ema[name], value))
             for name, optimizer in self.task.optimizers.items():
                 restore_optimizer(name, optimizer, snapshot.optimizers)
         except (RuntimeError, KeyError, IndexError) as error:
@@ -217,6 +332,17 @@ class Trainer(Generic[Batch]):
     def _read_best(self) -> Metrics:
         card = self.folder / "best" / "card.json"
         return json.loads(card.read_text(encoding="utf-8")).get("metrics", {}) if card.is_file() else {}
+
+
+def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: whole_tensor(value) for name, value in state.items()}
+
+
+def _put_back(module: nn.Module, state: dict[str, Tensor]) -> None:
+    current = module.state_dict()
+    module.load_state_dict(
+        {name: like_parameter(value, current[name]) if name in current else value for name, value in state.items()}
+    )
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> str:

@@ -1,6 +1,7 @@
 """Losses, masked so that padding and missing sound never count.
 
-Shapes: B batch, F mel bands, M mel frames, N samples.
+Shapes: B batch, F mel bands, M mel frames, N samples. A mask is (B, M), or (B, F, M) where some bands of a recording
+do not count because its bandwidth ends below them (`band_mask`).
 """
 
 from __future__ import annotations
@@ -9,25 +10,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unsilent.features import stft_magnitude
+from unsilent.features import MelConfig, band_edges, stft_magnitude
 
-__all__ = ["best_lags", "masked_delta_l1", "masked_l1", "multi_resolution_stft", "shift_frames", "spectral_convergence"]
+__all__ = [
+    "band_mask",
+    "best_lags",
+    "masked_delta_l1",
+    "masked_l1",
+    "multi_resolution_stft",
+    "shift_frames",
+    "spectral_convergence",
+]
 
 STFT_RESOLUTIONS = ((512, 50, 240), (1024, 120, 600), (2048, 240, 1200))
 """(n_fft, hop, window) of the multi-resolution STFT loss, as in Parallel WaveGAN (Yamamoto et al. 2020)."""
 
 
 def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute difference of (B, F, M) over the frames where ``mask`` (B, M) is True."""
-    weight = mask[:, None].to(predicted.dtype)
+    """Mean absolute difference of (B, F, M) over the places where ``mask`` is True."""
+    weight = _weight(mask, predicted)
     total = ((predicted - target).abs() * weight).sum()
-    mean: Tensor = total / (weight.sum() * predicted.shape[1]).clamp(min=1)
+    mean: Tensor = total / weight.sum().clamp(min=1)
     return mean
 
 
 def masked_delta_l1(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """`masked_l1` of the differences between neighbouring frames."""
-    return masked_l1(predicted.diff(dim=-1), target.diff(dim=-1), mask[:, 1:] & mask[:, :-1])
+    return masked_l1(predicted.diff(dim=-1), target.diff(dim=-1), mask[..., 1:] & mask[..., :-1])
+
+
+def band_mask(bandwidth: Tensor, config: MelConfig) -> Tensor:
+    """Mel bands that lie wholly below each recording's bandwidth: (B,) Hz to (B, F) bool.
+
+    What a recording cannot hold must not be learnt as silence.
+    """
+    edges = band_edges(config).to(bandwidth)
+    return edges[None] <= bandwidth[:, None]
+
+
+def _weight(mask: Tensor, like: Tensor) -> Tensor:
+    """A mask as numbers, of the shape of ``like`` (B, F, M)."""
+    return (mask if mask.ndim == 3 else mask[:, None]).to(like.dtype).expand_as(like)
 
 
 def best_lags(predicted: Tensor, target: Tensor, mask: Tensor, reach: int, price: float = 0.002) -> Tensor:
@@ -70,7 +93,7 @@ def spectral_convergence(predicted: Tensor, target: Tensor, mask: Tensor) -> Ten
 
     SVTS adds this term to L1 (Mira et al. 2022); that it is taken of amplitudes is our choice.
     """
-    weight = mask[:, None].to(predicted.dtype)
+    weight = _weight(mask, predicted)
     # exp() of a wild prediction would swamp everything else early in training; real speech stays below e^4.
     difference = (predicted.clamp(max=4.0).exp() - target.exp()) * weight
     norm = (target.exp() * weight).flatten(1).norm(dim=1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch.utils.data import Sampler
 
-__all__ = ["BatchOrder", "SampleKey", "sample_rng"]
+from unsilent.errors import RecipeError
+
+__all__ = ["BatchOrder", "RankOrder", "SampleKey", "StepOrder", "sample_rng"]
 
 
 class SampleKey(NamedTuple):
@@ -22,6 +24,22 @@ class SampleKey(NamedTuple):
 def sample_rng(seed: int, key: SampleKey) -> np.random.Generator:
     """Generator for everything random about one sample at one place in the run."""
     return np.random.default_rng((seed, key.epoch, key.position))
+
+
+class StepOrder(Protocol):
+    """Batches of sample keys, one a step over all processes, from some step to the end of the run."""
+
+    steps_per_epoch: int
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run, from its first."""
+
+    def __len__(self) -> int:
+        """Steps that are left."""
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        """The batches of these steps."""
 
 
 class BatchOrder(Sampler[list[SampleKey]]):
@@ -62,3 +80,32 @@ class BatchOrder(Sampler[list[SampleKey]]):
                 SampleKey(epoch, position, int(permutation[position]))
                 for position in range(first, first + self.batch_size)
             ]
+
+
+class RankOrder(Sampler[list[SampleKey]]):
+    """What one of several processes takes of every batch: each ``world``-th key, from its own number on.
+
+    A sample's key, and with it everything random about the sample, is that of the whole batch: together the processes
+    see what one process would, and a run goes on from any step with another number of them.
+
+    Args:
+        order: of the batches of all processes.
+        rank: number of this process, from 0.
+        world: number of processes.
+        accumulate: parts that each process makes of its share.
+    """
+
+    def __init__(self, order: StepOrder, rank: int, world: int, accumulate: int = 1) -> None:
+        self.order, self.rank, self.world, self.accumulate = order, rank, world, accumulate
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        for keys in self.order:
+            if len(keys) % (self.world * self.accumulate):
+                raise RecipeError(
+                    f"run.batch_size: {len(keys)} samples a step cannot be divided evenly over {self.world} processes "
+                    f"and run.accumulate: {self.accumulate}; give a multiple of {self.world * self.accumulate}"
+                )
+            yield keys[self.rank :: self.world]

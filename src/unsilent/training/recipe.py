@@ -14,7 +14,9 @@ __all__ = [
     "DataConfig",
     "LossConfig",
     "OptimConfig",
+    "RateConfig",
     "RunConfig",
+    "StartConfig",
     "TrainRecipe",
     "VocoderDataConfig",
     "VocoderLossConfig",
@@ -48,7 +50,12 @@ class RunConfig(RecipeModel):
     seed: int = Field(0, ge=0, lt=2**32)
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(8, ge=1)
-    """Clips a step, over all processes."""
+    """Clips a step, over all processes and all parts of ``accumulate``."""
+    accumulate: int = Field(1, ge=1)
+    """Parts in which each process works on its share of a step, one after the other, to need less memory. Batch-norm
+    then sees a part at a time, so that the result is not that of the whole batch at once."""
+    fsdp: bool = False
+    """Spread weights, gradients and optimiser state over processes, for models that do not fit one GPU."""
     threads: int | None = Field(None, ge=1)
     """Threads of torch; all cores if not given. The result is bit-identical only for the same number."""
     workers: int = Field(0, ge=0)
@@ -94,6 +101,8 @@ class DataConfig(RecipeModel):
     validation: str = "s1-val"
     """Split for validation; never a test split."""
     validation_clips: int = Field(50, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    """Train on so many minutes of the split, chosen at random, the same for every seed; on all of it if not given."""
     window: int | None = Field(None, ge=1)
     """Train on a random stretch of this many video frames of every clip; the whole clip if not given."""
     augment: AugmentConfig = AugmentConfig()
@@ -117,18 +126,57 @@ class LossConfig(RecipeModel):
     only training has (our addition; 0 where a corpus has no word times)."""
 
 
+class RateConfig(RecipeModel):
+    """Learning rates of a model's parts, relative to ``optim.lr``."""
+
+    encoder: float = Field(1.0, gt=0)
+    temporal: float = Field(1.0, gt=0)
+    decoder: float = Field(1.0, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Factor from a decoder layer to the one after it, so that layers near the sound change less."""
+
+
+class StartConfig(RecipeModel):
+    """Where the weights come from, and how those that were handed over go on to learn."""
+
+    init: Literal["scratch", "decoder", "decoder+temporal", "model"] = "scratch"
+    """What is handed over: nothing, the decoder alone, the temporal module too, or the whole model."""
+    source: str | None = None
+    """Model folder, or run folder, that hands over: of pre-training, or, for ``model``, of an earlier training."""
+    strategy: Literal["full", "frozen", "staged"] = "full"
+    """What was handed over learns with the rest, not at all, or layer by layer, from its input to its output."""
+    staged: tuple[Fraction, Fraction] = (0.2, 0.6)
+    """Fractions of all steps at which the first and the last handed-over layer begin to learn, for ``staged``."""
+    rates: RateConfig = RateConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> StartConfig:
+        if (self.source is None) != (self.init == "scratch"):
+            raise ValueError(f"source must be given if, and only if, init is not scratch (init is {self.init})")
+        if self.strategy != "full" and self.init in ("scratch", "model"):
+            raise ValueError(f"strategy {self.strategy} needs init: decoder or decoder+temporal")
+        if self.staged[0] > self.staged[1]:
+            raise ValueError("staged: the first layer must not begin to learn after the last")
+        return self
+
+
 class TrainRecipe(RecipeModel):
     """Video to log-mel: `unsilent train`."""
 
     kind: Literal["train"] = "train"
     name: str
     model: ReconstructorConfig = ReconstructorConfig()
+    start: StartConfig = StartConfig()
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     run: RunConfig = RunConfig()
-    init: str | None = None
-    """A checkpoint to start from; all weights if not given are fresh."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainRecipe:
+        if self.model.path != "v2a-mel":
+            raise ValueError(f"model is {self.model.path}, kind train makes v2a-mel")
+        return self
 
 
 class VocoderDataConfig(RecipeModel):
@@ -181,7 +229,8 @@ class VocoderRecipe(RecipeModel):
     """Channels of the multi-resolution discriminators (UnivNet: 32)."""
     steps_per_epoch: int = Field(200, ge=1)
     """Segments are drawn at random, so an epoch is so many steps."""
-    init: str | None = None
+    source: str | None = None
+    """A vocoder's model folder to start from; fresh weights if not given."""
 
     @model_validator(mode="after")
     def _check(self) -> VocoderRecipe:

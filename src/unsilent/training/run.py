@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from pydantic import Field, RootModel
 
 from unsilent.config import dump_recipe, load_recipe
 from unsilent.training.loop import Metrics, Trainer
+from unsilent.training.pretrain import PretrainTask
+from unsilent.training.pretrain_recipe import PretrainRecipe
 from unsilent.training.recipe import TrainRecipe, VocoderRecipe
 from unsilent.training.video import VideoTask
 from unsilent.training.vocoder import VocoderTask
+from unsilent.training.wave import TrainWaveTask
+from unsilent.training.wave_pretrain import PretrainWaveTask
+from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
 
-__all__ = ["AnyRecipe", "load_any_recipe", "train"]
+__all__ = ["AnyRecipe", "Recipe", "load_any_recipe", "train"]
+
+VALIDATION_TIMEOUT = timedelta(hours=3)
+"""How long processes wait for one another: the main one alone validates and writes."""
 
 
-class AnyRecipe(RootModel[Annotated[TrainRecipe | VocoderRecipe, Field(discriminator="kind")]]):
-    """A recipe of either kind, told apart by its ``kind``."""
+Recipe: TypeAlias = TrainRecipe | PretrainRecipe | TrainWaveRecipe | PretrainWaveRecipe | VocoderRecipe
+STAGES: dict[type[Recipe], Callable[..., Any]] = {
+    TrainRecipe: VideoTask,
+    PretrainRecipe: PretrainTask,
+    TrainWaveRecipe: TrainWaveTask,
+    PretrainWaveRecipe: PretrainWaveTask,
+    VocoderRecipe: VocoderTask,
+}
+"""What runs each kind of recipe."""
 
 
-def load_any_recipe(source: str, overrides: list[str]) -> TrainRecipe | VocoderRecipe:
+class AnyRecipe(RootModel[Annotated[Recipe, Field(discriminator="kind")]]):
+    """A recipe of any kind, told apart by its ``kind``."""
+
+
+def load_any_recipe(source: str, overrides: list[str]) -> Recipe:
     """Read a recipe that `unsilent train` can run.
 
     Raises:
@@ -33,11 +54,12 @@ def load_any_recipe(source: str, overrides: list[str]) -> TrainRecipe | VocoderR
 
 
 def train(
-    recipe: TrainRecipe | VocoderRecipe,
+    recipe: Recipe,
     folder: Path,
     *,
     on_load: Callable[[], None] | None = None,
     on_step: Callable[[int, int, Metrics], None] = lambda step, total, metrics: None,
+    stop: Callable[[int], bool] = lambda step: False,
 ) -> dict[str, Any]:
     """Train, or go on with what ``folder`` holds, and return the best validation metrics.
 
@@ -46,6 +68,7 @@ def train(
         folder: of the run; its ``best/`` is the trained model folder.
         on_load: called after every recording that is read into memory.
         on_step: called with (step, total, metrics) after every step.
+        stop: asked, with the step, after every validation; True ends the run there.
 
     Raises:
         ShardError, CheckpointError, TrainingError: see there; what was trained stays.
@@ -53,11 +76,13 @@ def train(
     if recipe.run.threads is not None:
         torch.set_num_threads(recipe.run.threads)
     precision = "bf16" if recipe.run.precision == "bf16" else "no"
-    accelerator = Accelerator(mixed_precision=precision)
-    task: Any
-    if isinstance(recipe, TrainRecipe):
-        task = VideoTask(recipe, accelerator, on_load)
-    else:
-        task = VocoderTask(recipe, accelerator, on_load)
-    trainer: Trainer[Any] = Trainer(task, recipe.run, recipe.optim, dump_recipe(recipe), folder, accelerator, on_step)
+    accelerator = Accelerator(
+        mixed_precision=precision, kwargs_handlers=[InitProcessGroupKwargs(timeout=VALIDATION_TIMEOUT)]
+    )
+    if not accelerator.is_main_process:
+        on_load, on_step = None, lambda step, total, metrics: None
+    task = STAGES[type(recipe)](recipe, accelerator, on_load)
+    trainer: Trainer[Any] = Trainer(
+        task, recipe.run, recipe.optim, dump_recipe(recipe), folder, accelerator, on_step, stop
+    )
     return trainer.fit()

@@ -24,6 +24,7 @@ from unsilent.training.clips import check_rates
 from unsilent.training.losses import STFT_RESOLUTIONS, multi_resolution_stft
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import VocoderRecipe
+from unsilent.training.reduce import average_gradients, clip_gradients
 from unsilent.training.speech import (
     SegmentBatch,
     SegmentData,
@@ -85,8 +86,8 @@ class VocoderTask:
             self._held_out = [group[0] for group in self._train.groups]
         torch.manual_seed(recipe.run.seed)
         model = Vocoder(recipe.model)
-        if recipe.init:
-            init_from(model, Path(recipe.init))
+        if recipe.source:
+            init_from(model, Path(recipe.source))
         critics = VocoderDiscriminators(recipe.period_widths, recipe.resolution_width)
         self.modules = nn.ModuleDict({"model": model, "critics": critics}).to(accelerator.device)
         optim = recipe.optim
@@ -206,9 +207,10 @@ class VocoderTask:
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.recipe.optim.clip)
+        average_gradients(self.modules[name].parameters())
+        norm = clip_gradients(self.modules[name].parameters(), self.recipe.optim.clip)
         optimizer.step()
-        return norm.item()
+        return norm
 
 
 def _check_segment(recipe: VocoderRecipe) -> None:

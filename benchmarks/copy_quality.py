@@ -1,0 +1,91 @@
+"""How well an audio-to-audio model copies speech that it never heard: clean, masked and noisy.
+
+    python benchmarks/copy_quality.py runs/pretrain-small runs/shards/speech --split held-out
+
+ESTOI of the copy through the vocoder, beside that of the vocoder on true mels of the same recordings. Several models,
+such as a sweep of bottleneck widths, make several rows. Needs the ``eval`` extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unsilent.errors import EvaluationError
+from unsilent.evaluation.metrics import estoi
+from unsilent.features import log_mel
+from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
+from unsilent.shards import open_speech_shards
+from unsilent.synthesis.synthesizer import DEFAULT_MODEL, VOCODER_FOLDER, WEIGHTS
+from unsilent.training.pretrain import corrupt
+from unsilent.training.pretrain_recipe import CorruptConfig
+
+CONDITIONS = {
+    "clean": CorruptConfig(noise=0.0, mask=0.0),
+    "masked": CorruptConfig(noise=0.0, mask=0.3),
+    "noisy, 10 dB": CorruptConfig(noise=1.0, noise_db=(10.0, 10.0), mask=0.0),
+}
+Samples = NDArray[np.float32]
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", type=Path, nargs="+", help="model or run folders; then the folder of shards")
+    parser.add_argument("shards", type=Path)
+    parser.add_argument("--split", default="held-out")
+    parser.add_argument("--clips", type=int, default=50)
+    arguments = parser.parse_args()
+    rows = open_speech_shards(arguments.shards, split=arguments.split)
+    chosen = np.random.default_rng(0).permutation(len(rows))[: arguments.clips]
+    sounds = [rows[int(index)].audio() for index in chosen]
+    # Whole video frames, and enough speech for the metric.
+    sounds = [sound[: len(sound) // 960 * 960] for sound in sounds if len(sound) > 24_000]
+    vocoder, config, _ = load_vocoder(WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER)
+    write = sys.stdout.write
+    write(f"{len(sounds)} recordings of {arguments.shards}, split {arguments.split}: mean ESTOI\n")
+    write(
+        f"| model | {' | '.join(CONDITIONS)} | share of the vocoder's, clean |\n|---{'|---' * (len(CONDITIONS) + 1)}|\n"
+    )
+
+    def vocoded(mel: torch.Tensor) -> Samples:
+        made: Samples = vocoder(mel)[0].clamp(-1, 1).numpy()
+        return made
+
+    with torch.inference_mode():
+        mels = [log_mel(torch.from_numpy(sound)[None], config.mel) for sound in sounds]
+        ceiling = mean_estoi(sounds, [vocoded(mel) for mel in mels])
+        write(f"| vocoder on true mels | {ceiling:.3f} | | | 1.00 |\n")
+        for folder in arguments.models:
+            place = folder if (folder / CARD).is_file() else folder / "best"
+            model, settings, _ = load_reconstructor(place, source="audio")
+            scores = []
+            for name, condition in CONDITIONS.items():
+                rng = np.random.default_rng(len(name))
+                heard = [torch.from_numpy(corrupt(sound, condition, 24_000, rng))[None] for sound in sounds]
+                masks = [torch.ones(1, each.shape[1] // 960, dtype=torch.bool) for each in heard]
+                made = [model(each, mask) for each, mask in zip(heard, masks, strict=True)]
+                wave = settings.decoder.target == "wave"
+                scores.append(mean_estoi(sounds, [m[0].numpy() if wave else vocoded(m) for m in made]))
+            cells = " | ".join(f"{score:.3f}" for score in scores)
+            write(f"| {folder} | {cells} | {scores[0] / ceiling:.2f} |\n")
+
+
+def mean_estoi(sounds: list[Samples], made: list[Samples]) -> float:
+    """Mean over the recordings on which the metric is defined."""
+    values = []
+    for real, copy in zip(sounds, made, strict=True):
+        try:
+            values.append(estoi(real, copy))
+        except EvaluationError:
+            continue
+    return float(np.mean(values))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The typed recipe of a study."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from unsilent.config import RecipeModel
+from unsilent.training.pretrain_recipe import PretrainRecipe
+from unsilent.training.recipe import TrainRecipe
+
+__all__ = ["ABOUT", "ArmName", "StudyRecipe"]
+
+ArmName = Literal["A", "A+", "B", "C", "D", "E", "F", "G"]
+ABOUT: dict[ArmName, str] = {
+    "A": "scratch",
+    "A+": "scratch, as many steps as pre-training and fine-tuning together",
+    "B": "decoder pre-trained on speech, split statistics, all fine-tuned",
+    "C": "as B with shared statistics",
+    "D": "as B with a frozen decoder",
+    "E": "as B, unfrozen layer by layer",
+    "F": "decoder pre-trained on the sound of the same clips only",
+    "G": "as B, pre-trained on speech played backwards",
+}
+"""What every arm is."""
+
+
+class StudyRecipe(RecipeModel):
+    """Arms, crossed with minutes of video and seeds: `unsilent study`."""
+
+    kind: Literal["study"] = "study"
+    name: str
+    pretrain: PretrainRecipe
+    """Pre-training of arm B; the other arms change one thing of it."""
+    finetune: TrainRecipe
+    """Training of arm A; the other arms change one thing of it. Its ``run.epochs`` is a bound, never reached by a run
+    that becomes flat."""
+    arms: tuple[ArmName, ...] = Field(("A", "A+", "B", "F"), min_length=1)
+    minutes: tuple[Annotated[float, Field(gt=0)], ...] = Field((5.0, 15.0), min_length=1)
+    """Amounts of video."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    flat: int = Field(5, ge=1)
+    """A run has converged after so many validations without a better one."""
+    least_gain: float = Field(0.002, ge=0)
+    """Estimated ESTOI by which a validation must be better to count."""
+    smallest_effect: float = Field(0.02, gt=0)
+    """Gain in ESTOI, stated in advance, that would be worth having: an interval wholly below it refutes the claim."""
+    test: str = "s1-test"
+    """Split on which the finished runs are compared; nothing is chosen on it."""
+    jobs: int = Field(1, ge=1)
+    """Runs at a time, each with its share of the cores."""
+
+    @model_validator(mode="after")
+    def _check(self) -> StudyRecipe:
+        for name in ("arms", "minutes", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name}: {list(values)} names one twice")
+        if "A+" in self.arms and not {"A", "B"} <= set(self.arms):
+            raise ValueError("arms: A+ goes on from A for as long as B took, so it needs both")
+        if self.finetune.optim.final_lr != 1.0 or self.pretrain.optim.final_lr != 1.0:
+            raise ValueError("optim.final_lr must be 1: a run that ends when it is flat has no schedule to fall along")
+        if self.finetune.start.init != "scratch":
+            raise ValueError("finetune.start is set by the arms; leave it out")
+        if self.test in (self.finetune.data.train, self.finetune.data.validation):
+            raise ValueError(f"test: {self.test} is what the runs learn or are chosen on")
+        return self

@@ -1,0 +1,173 @@
+"""Running a study: every run in its folder, resumed where it was stopped, skipped where it is done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unsilent.errors import StudyError
+from unsilent.files import atomic_path
+from unsilent.study.plan import Finetuning, Pretraining, plan
+from unsilent.study.recipe import StudyRecipe
+from unsilent.study.scores import ClipScores, score_run
+
+__all__ = ["DONE", "RunResult", "read_result", "run_study"]
+
+log = logging.getLogger(__name__)
+DONE = "done.json"
+CURVE = "estoi"
+"""Validation metric that a run must improve: 1 - estimated ESTOI."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What is kept of a finished run."""
+
+    name: str
+    steps: int
+    seconds: float
+    """Of training, by the times in its history."""
+    best_step: int
+    best: float
+    """Estimated ESTOI at its best validation."""
+    flat: bool
+    """It ended because it had stopped improving, not at its bound."""
+    scores: ClipScores | None
+    """Of the test split; none for a pre-training."""
+
+
+def run_study(
+    recipe: StudyRecipe,
+    folder: Path,
+    on_run: Callable[[str, RunResult], None] = lambda name, result: None,
+) -> dict[str, RunResult]:
+    """Run what of a study is not done yet.
+
+    Args:
+        recipe: the study.
+        folder: of the study; each run has a folder in it.
+        on_run: called with the name and result of every run that ends, or was done.
+
+    Raises:
+        StudyError: a run failed; what is done stays, and the same command goes on.
+    """
+    runs = plan(recipe, folder)
+    results: dict[str, RunResult] = {}
+    for run in runs:
+        done = read_result(folder / run.name)
+        if done is not None:
+            results[run.name] = done
+            on_run(run.name, done)
+    waiting = [run for run in runs if run.name not in results]
+    threads = max(1, torch.get_num_threads() // recipe.jobs)
+    with ProcessPoolExecutor(recipe.jobs, get_context("spawn")) as pool:
+        going: dict[Future[RunResult], str] = {}
+        while waiting or going:
+            ready = [run for run in waiting if all(need in results for need in run.needs)]
+            for run in ready[: recipe.jobs - len(going)]:
+                waiting.remove(run)
+                going[pool.submit(run_one, recipe, run, folder, threads)] = run.name
+            finished, _ = wait(going, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name = going.pop(future)
+                results[name] = _result(future, name, folder)
+                on_run(name, results[name])
+    return results
+
+
+def _result(future: Future[RunResult], name: str, folder: Path) -> RunResult:
+    error = future.exception()
+    if error is not None:
+        raise StudyError(f"{folder / name}: {error}; what is done stays, run the same command again") from error
+    return future.result()
+
+
+def run_one(recipe: StudyRecipe, run: Pretraining | Finetuning, folder: Path, threads: int) -> RunResult:
+    """Train one run until it is flat, score it, and keep the result. Runs in a process of its own."""
+    from unsilent.training.run import train
+
+    torch.set_num_threads(threads)
+    place = folder / run.name
+    steps = None
+    if isinstance(run, Finetuning) and run.arm == "A+":
+        steps = _matched_steps(run, folder)
+        if not place.exists():
+            shutil.copytree(folder / run.needs[0], place, ignore=shutil.ignore_patterns(DONE))
+
+    def stop(step: int) -> bool:
+        return step >= steps if steps is not None else is_flat(place, recipe)
+
+    train(run.recipe, place, stop=stop)
+    scores = score_run(place / "best", run.recipe.data.shards, recipe.test) if isinstance(run, Finetuning) else None
+    curve = read_curve(place)
+    best_step, best = max(curve, key=lambda point: point[1])
+    times = [line["time"] for line in read_history(place)]
+    result = RunResult(
+        run.name, curve[-1][0], times[-1] - times[0], best_step, best, steps is None and is_flat(place, recipe), scores
+    )
+    with atomic_path(place / DONE) as path:
+        path.write_text(json.dumps(asdict(result)) + "\n", encoding="utf-8")
+    return result
+
+
+def _matched_steps(run: Finetuning, folder: Path) -> int:
+    """Steps of pre-training and of fine-tuning arm B together."""
+    tuned = read_result(folder / run.needs[1])
+    source = json.loads((folder / run.needs[1] / "best" / "card.json").read_text(encoding="utf-8"))["recipe"]["start"]
+    before = read_result(Path(source["source"]))
+    if tuned is None or before is None:
+        raise StudyError(f"{folder}: {run.name} needs the results of {run.needs[1]} and of its pre-training")
+    return tuned.steps + before.steps
+
+
+def read_result(folder: Path) -> RunResult | None:
+    """Result of a finished run, None if it is not done.
+
+    Raises:
+        StudyError: the file is damaged.
+    """
+    path = folder / DONE
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        scores = data.pop("scores")
+        return RunResult(**data, scores=ClipScores(**scores) if scores else None)
+    except (ValueError, TypeError, KeyError) as error:
+        raise StudyError(f"{path}: is damaged; delete it, and the run is scored again") from error
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Lines of a run's history, in order; those of steps that were done again after a crash only once, as last seen."""
+    lines: dict[tuple[str, int], dict[str, Any]] = {}
+    with open(folder / "history.jsonl", encoding="utf-8") as handle:
+        for text in handle:
+            try:
+                line = json.loads(text)
+            except ValueError:  # the last line of a run that was killed
+                continue
+            lines[line["group"], line["step"]] = line
+    return sorted(lines.values(), key=lambda line: line["step"])
+
+
+def read_curve(folder: Path) -> list[tuple[int, float]]:
+    """(step, estimated ESTOI) of every validation of a run."""
+    return [(line["step"], 1 - line[CURVE]) for line in read_history(folder) if line["group"] == "validation"]
+
+
+def is_flat(folder: Path, recipe: StudyRecipe) -> bool:
+    """Whether the last validations brought nothing better."""
+    scores = [score for _, score in read_curve(folder)]
+    if len(scores) <= recipe.flat:
+        return False
+    before = max(scores[: -recipe.flat])
+    return max(scores[-recipe.flat :]) < before + recipe.least_gain

@@ -1,0 +1,46 @@
+"""The streaming benchmark: figures add up, on shards small enough to repeat often."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_speech_shards import write
+from unsilent.benchmarks.shards import bench_shards, resident_bytes
+from unsilent.cli import main
+from unsilent.errors import ShardError
+
+
+def test_figures(tmp_path: Path) -> None:
+    write(tmp_path, 20, seconds=1.0)
+    told: list[float] = []
+    result = bench_shards(tmp_path, hours=1.0, seconds=0.6, segment_frames=10, batch_size=4, advance=told.append)
+    assert result["repeats"] == 180
+    assert result["rows"] == 3600
+    assert result["hours"] == pytest.approx(1.0)
+    assert result["hours_per_minute"] == pytest.approx(60 * result["streamed_hours"] / result["streamed_seconds"])
+    assert 0 < result["hours_per_processor_minute"]
+    assert result["resident_growth"] >= 0
+    assert sum(told) == pytest.approx(result["streamed_seconds"])
+    # Drawn stretches are 0.4 s long.
+    assert (result["streamed_hours"] * 3600 / 0.4) % 4 == pytest.approx(0, abs=1e-6)
+
+
+def test_memory_is_measured() -> None:
+    before = resident_bytes()
+    held = bytearray(b"x" * (64 << 20))
+    assert resident_bytes() - before > 32 << 20
+    assert held
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, 6)
+    assert main(["bench", "shards", str(tmp_path), "--hours", "0", "--seconds", "0.2", "--json", "-", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["repeats"] == 1
+
+
+def test_folder_without_shards(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match=r"holds no .parquet shard"):
+        bench_shards(tmp_path)

@@ -45,7 +45,7 @@ PACKAGES = (
     ),
     Package("klettres-data", "GPL-2+", r"klettres/(?P<language>[a-z_A-Z@]+)/(alpha|syllab|sounds)?.*\.(ogg|wav|mp3)$"),
     Package("ktuberling-data", "GPL-2+", r"ktuberling/sounds/(?P<language>[a-z_A-Z@]+)/.*\.(ogg|wav|opus)$"),
-    Package("fillets-ng-data-cs", "GPL-2+", r"sound/(?P<speaker>[^/]+)/cs/.*\.ogg$", "cs"),
+    Package("fillets-ng-data-cs", "GPL-2+", r"sound/[^/]+/cs/([^/-]+-(?P<speaker>[a-z]+)-)?.*\.ogg$", "cs"),
 )
 
 

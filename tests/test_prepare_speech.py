@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-
 from tests.speech_sounds import RATE, save, silence, speech
+
 from unsilent.cli import main
 from unsilent.corpora.speech import Recording, hold_out, open_speech
 from unsilent.errors import ShardError
@@ -61,7 +61,8 @@ def test_good_recordings_become_rows(voices: Path, tmp_path: Path) -> None:
     assert rows["voices/ben/long#001"].text is None
     assert rows["voices/ben/long#002"].start == pytest.approx(6.5, abs=0.3)
     low = rows["voices/ben/low"]
-    assert (low.source_rate, low.bandwidth) == (16_000, pytest.approx(8_000, abs=400))
+    assert low.source_rate == 16_000
+    assert low.bandwidth == pytest.approx(8_000, abs=400)
 
 
 def test_bad_recordings_are_counted_with_their_reason(voices: Path, tmp_path: Path) -> None:
@@ -173,6 +174,15 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+def test_corpus_of_silence_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        save(tmp_path / f"still/{number}.wav", np.arange(RATE * 2, dtype=np.float32) * 1e-10 * (number + 1))
+    assert main(["prepare", "speech", str(tmp_path / "still"), str(tmp_path / "out"), "--workers", "0"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.endswith("none of 2 recordings could be used (2 silent); give others")
+    assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_one_place_is_not_enough(voices: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ def row(number: int, *, frames: int = 3, split: str | None = "train", **changes:
     }
 
 
-def write(folder: Path, rows: list[dict[str, Any]], **limits: int) -> list[Path]:
+def write(folder: Path, rows: list[dict[str, Any]], **limits: Any) -> list[Path]:
     with ShardWriter(folder, **limits) as writer:
         for item in rows:
             writer.write(item)

@@ -68,7 +68,7 @@ def test_groups_splits_and_pickle(tmp_path: Path) -> None:
     assert {row.split for row in reader} == {"train"}
     assert reader.group_sizes.tolist() == [len(group) for group in reader.groups]
     assert np.array_equal(np.concatenate(reader.groups), np.arange(32))
-    again = pickle.loads(pickle.dumps(reader))  # noqa: S301
+    again = pickle.loads(pickle.dumps(reader))
     assert [row.id for row in again] == [row.id for row in reader]
     assert reader.samples.tolist() == [4800] * 32
     with pytest.raises(ShardError, match="there is: held-out, train"):

@@ -18,7 +18,7 @@ import cv2
 
 from unsilent.errors import UnsilentError
 
-__all__ = ["cores", "map_in_order"]
+__all__ = ["cores", "map_in_order", "start_worker"]
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -72,7 +72,7 @@ class _Pool(Generic[ItemT, ResultT]):
     def run(self) -> Iterator[tuple[ItemT, ResultT]]:
         """Yield items with results until the items end; BrokenProcessPool leaves ``waiting`` as it was."""
         answers: deque[Future[ResultT]] = deque()
-        pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_start_worker)
+        pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=start_worker)
         try:
             for item in self.items:
                 self.waiting.append(item)
@@ -106,7 +106,7 @@ def _alone(item: ItemT, work: Callable[[ItemT], ResultT], failed: Failed[ItemT, 
         return failed(item, "crashed", "the process that read it died")
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Leave Ctrl-C to the parent, end with it, and use one thread: the pool already fills the cores."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

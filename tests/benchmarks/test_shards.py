@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tests.test_speech_shards import write
+
 from unsilent.benchmarks.shards import bench_shards, resident_bytes
 from unsilent.cli import main
 from unsilent.errors import ShardError
@@ -21,7 +21,7 @@ def test_figures(tmp_path: Path) -> None:
     assert result["rows"] == 3600
     assert result["hours"] == pytest.approx(1.0)
     assert result["hours_per_minute"] == pytest.approx(60 * result["streamed_hours"] / result["streamed_seconds"])
-    assert 0 < result["hours_per_processor_minute"]
+    assert result["hours_per_processor_minute"] > 0
     assert result["resident_growth"] >= 0
     assert sum(told) == pytest.approx(result["streamed_seconds"])
     # Drawn stretches are 0.4 s long.

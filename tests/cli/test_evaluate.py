@@ -126,3 +126,10 @@ def test_grid_on_real_clips(shared_data: Path, tmp_path: Path, capsys: pytest.Ca
     assert data["split"] == "s1-test"
     assert data["systems"]["real"]["stoi"]["mean"] == pytest.approx(1)
     assert "Published on GRID" in captured.err
+
+
+def test_every_metric_has_a_name_to_be_shown_by() -> None:
+    from unsilent.cli.evaluate import _HEADS
+    from unsilent.evaluation import ALL_METRICS
+
+    assert tuple(_HEADS) == ALL_METRICS

@@ -8,8 +8,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-
 from tests.speech_sounds import silence, speech
+
 from unsilent.listening import frame_power, signal_to_noise, speech_activity, stretches
 
 RATE = 24_000

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soxr
-
 from tests.speech_sounds import RATE, speech, syllables
+
 from unsilent.listening import measure_bandwidth, read_recording
 
 

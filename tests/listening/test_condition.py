@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.speech_sounds import RATE, silence, speech
 
-from tests.speech_sounds import RATE, silence, speech, syllables
 from unsilent.listening import ConditionConfig, Conditioned, Unfit, active_level, condition, frame_power, normalise
 from unsilent.listening import speech_activity as activity
 from unsilent.listening.condition import _joined, plan_pieces
@@ -51,10 +53,10 @@ def test_long_pause_ends_a_piece_that_is_long_enough() -> None:
 
 
 def test_speech_without_pauses_is_cut() -> None:
-    pieces = made(30.0).pieces
+    pieces = made(16.0).pieces
     lengths = [len(piece.samples) / OUT for piece in pieces]
     assert max(lengths) <= CONFIG.longest
-    assert sum(lengths) == pytest.approx(30.0, abs=1.0)
+    assert sum(lengths) == pytest.approx(16.0, abs=0.7)
 
 
 def test_word_keeps_silence_around_it() -> None:
@@ -114,7 +116,7 @@ def test_seams_do_not_click() -> None:
     assert len(made(2.0, -3.0, 2.0, config=config).pieces) == 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 900), st.integers(1, 400)), min_size=0, max_size=12),
     st.floats(0.3, 2.0),
@@ -133,7 +135,7 @@ def test_any_pattern_gives_pieces_in_bounds(
         length = sum(end - start for start, end in piece)
         assert round(100 * shortest) <= length <= round(100 * longest)
         assert all(0 <= start < end <= len(active) for start, end in piece)
-        assert all(a[1] <= b[0] for a, b in zip(piece, piece[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in pairwise(piece))
         for start, end in piece:
             covered[start:end] += 1
     # Nothing that is said is left out, unless the whole recording is too short.

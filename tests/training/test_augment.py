@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from unsilent.models.video import centre_crop
-from unsilent.training.augment import GREY, augment_crops
+from unsilent.training.augment import GREY, augment_crops, stretch
 from unsilent.training.recipe import AugmentConfig
 
 OFF = AugmentConfig(crop=False, flip=0, erase=0, time_mask=0, brightness=0)
@@ -129,3 +129,23 @@ def test_each_option_alone_does_something(option: str, value: float) -> None:
     options: dict[str, Any] = {option: value}
     results = {augmented(seed, crops, **options).tobytes() for seed in range(12)}
     assert len(results) > 1
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_stretching_stays_between_neighbours_and_at_the_ends(before: int, after: int) -> None:
+    values = np.cumsum(np.random.default_rng(0).uniform(0, 2, before)).astype(np.float32)
+    out = stretch(values, after)
+    assert len(out) == after
+    assert (np.diff(out) >= -1e-5).all()
+    assert out.min() >= values[0] - 1e-5
+    assert out.max() <= values[-1] + 1e-5
+
+
+def test_stretching_keeps_the_kind_of_number_and_the_other_axes() -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (9, 5, 5), np.uint8)
+    assert np.array_equal(stretch(crops, 9), crops)
+    longer = stretch(crops, 18)
+    assert longer.dtype == np.uint8
+    assert longer.shape == (18, 5, 5)
+    quarter = crops[0] * 0.75 + crops[1] * 0.25
+    assert np.abs(longer[1].astype(float) - quarter).max() <= 0.5

@@ -205,3 +205,27 @@ def test_labelled_frames_are_those_whose_middle_is_in_the_word(start: float, len
         middle = (frame + 0.5) / 25
         if min(abs(middle - start), abs(middle - start - length)) > 1e-9:
             assert labels[frame].item() == int(start <= middle < start + length)
+
+
+@pytest.mark.parametrize("window", [None, 12])
+def test_another_tempo_keeps_picture_sound_and_words_in_step(tmp_path: Path, window: int | None) -> None:
+    clip = numbered(tmp_path)
+    reference = numbers_heard(data_of(clip)[0])[0]
+    fast = STILL.model_copy(update={"speed": 0.3})
+    data, lengths, slopes = data_of(clip, augment=fast, window=window), set(), []
+    full = np.log(0.9 * 512 / 2)
+    for position in range(20):
+        sample = data[SampleKey(0, position, 0)]
+        frames = len(sample.crops)
+        assert sample.mel.shape == (80, 4 * frames)
+        assert len(sample.words) == frames
+        seen = (sample.crops.float().mean((1, 2)).numpy() - 30) / 5
+        band = sample.mel.mean(1).argmax()
+        heard = (sample.mel[band].view(-1, 4)[:, 1:3].mean(1).numpy() - full) / np.log(STEP) - reference
+        assert np.abs(seen - heard)[1:-1].max() < 0.7
+        assert np.abs(sample.words.numpy() - 1 - seen)[1:-1].max() <= 0.71
+        lengths.add(frames)
+        slopes.append(float(np.diff(seen).mean()))
+    assert min(slopes) < 0.85
+    assert max(slopes) > 1.15
+    assert len(lengths) > 5 if window is None else lengths <= {11, 12, 13}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from unsilent.features import MelConfig, band_edges, mel_filterbank
 from unsilent.training.losses import (
+    band_mask,
     best_lags,
     masked_delta_l1,
     masked_l1,
@@ -120,3 +123,25 @@ def test_the_lag_of_each_item_is_found() -> None:
     assert best_lags(predicted, true, mask, 5).tolist() == lags.tolist()
     # A prediction that says nothing about time stays where it is.
     assert best_lags(torch.zeros_like(true), torch.ones_like(true), mask, 5).tolist() == [0, 0, 0]
+
+
+def test_bands_above_the_bandwidth_do_not_count() -> None:
+    config = MelConfig()
+    bands = band_mask(torch.tensor([12_000.0, 4000.0, 0.0]), config)
+    assert bands.shape == (3, 80)
+    assert bands[0].all()
+    assert not bands[2].any()
+    edges = band_edges(config)
+    assert float(edges[bands[1]].max()) <= 4000 < float(edges[~bands[1]].min())
+    bank = mel_filterbank(config)
+    hertz = torch.linspace(0, 12_000, bank.shape[1])
+    assert not bank[bands[1]][:, hertz > 4000].any()
+
+
+@pytest.mark.parametrize("loss", [masked_l1, masked_delta_l1, spectral_convergence])
+def test_a_mask_of_bands_leaves_out_bands(loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    predicted, target = torch.randn(2, 6, 5), torch.randn(2, 6, 5)
+    frames = torch.ones(2, 5, dtype=torch.bool)
+    bands = torch.tensor([True, True, True, True, False, False])
+    mask = (frames[:, None] & bands[None, :, None]).expand(2, 6, 5)
+    torch.testing.assert_close(loss(predicted, target, mask), loss(predicted[:, :4], target[:, :4], frames))

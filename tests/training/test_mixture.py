@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.test_speech_shards import speech_row, write
 from torch.utils.data import DataLoader
 
-from tests.test_speech_shards import speech_row, write
 from unsilent.errors import RecipeError, ShardError
 from unsilent.shards import SPEECH, ShardWriter
 from unsilent.training.mixture import MixtureOrder, SpeechData, SpeechSample, StreamOrder, draws_by_weight, open_sources
@@ -99,7 +99,7 @@ def test_draws_follow_weights(weights: list[float], draws: int) -> None:
 def test_source_without_a_draw_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"data.samples_per_epoch: 10 samples give source 1 none"):
         draws_by_weight([1000.0, 1.0], 10)
-    with pytest.raises(RecipeError, match="is less than run.batch_size"):
+    with pytest.raises(RecipeError, match=r"is less than run\.batch_size"):
         order(samples_per_epoch=3)
 
 

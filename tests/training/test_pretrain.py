@@ -18,6 +18,7 @@ from unsilent.config import validate_recipe
 from unsilent.errors import RecipeError
 from unsilent.features import MelConfig
 from unsilent.models.pretrained import load_reconstructor
+from unsilent.training.order import SampleKey
 from unsilent.training.pretrain import CorruptSample, PretrainTask, collate_speech, corrupt
 from unsilent.training.pretrain_recipe import CorruptConfig, PretrainRecipe
 from unsilent.training.run import train
@@ -199,3 +200,22 @@ def test_from_speech_to_video_by_the_command_line(
     for verb, file, other in (("train", recipe, "pretrain"), ("pretrain", tmp_path / "video.json", "train")):
         assert main([verb, str(file)]) == 2
         assert f"run it with `unsilent {other}`" in capsys.readouterr().err
+
+
+def test_gain_moves_what_is_heard_and_wanted_alike_and_never_clips(shards: Path) -> None:
+    still = {"corrupt": {"noise": 0.0, "mask": 0.0}}
+    plain = PretrainTask(recipe_of(shards, data=still), Accelerator(cpu=True))
+    louder = PretrainTask(recipe_of(shards, data={**still, "gain_db": [3, 30]}), Accelerator(cpu=True))
+    gains = []
+    for position in range(8):
+        key = SampleKey(0, position, position % 5)
+        before, after = plain.data()[key], louder.data()[key]
+        assert np.array_equal(after.heard, after.clean)
+        gain = np.abs(after.clean).max() / np.abs(before.clean).max()
+        np.testing.assert_allclose(after.clean, before.clean * gain, rtol=1e-4, atol=1e-6)
+        assert np.abs(after.clean).max() <= 1.0001
+        gains.append(gain)
+    assert min(gains) >= 10 ** (3 / 20) * 0.999
+    assert len({round(float(gain), 3) for gain in gains}) > 1
+    with pytest.raises(RecipeError, match="gain_db: the lower bound"):
+        recipe_of(shards, data={"gain_db": [3, 0]})

@@ -184,7 +184,7 @@ def test_losses_are_those_of_one_process_with_the_same_batch(one: Path, mine: st
         for ours, wanted in zip(two, alone, strict=True):
             assert ours.keys() == wanted.keys()
             for name in wanted.keys() - {"time", "group"}:
-                assert ours[name] == pytest.approx(wanted[name], rel=2e-3, abs=2e-4), (name, wanted["step"])
+                assert ours[name] == pytest.approx(wanted[name], rel=1e-4, abs=1e-5), (name, wanted["step"])
     # Before any weight has moved, nothing but the order of sums differs.
     first, wanted = history(one / mine)[0], history(one / f"one-{theirs}")[0]
     for name in ("loss", "gradient_norm"):
@@ -194,7 +194,7 @@ def test_losses_are_those_of_one_process_with_the_same_batch(one: Path, mine: st
     # A gradient that is zero but for noise still moves its weight by a whole step of Adam, so all are judged together.
     names = [name for name in still if name.startswith("modules")]
     weights, alone_weights = (torch.cat([each[name].flatten().double() for name in names]) for each in (moved, still))
-    assert (weights - alone_weights).norm() < 5e-3 * alone_weights.norm()
+    assert (weights - alone_weights).norm() < (5e-3 if mine == "vocoder" else 1e-5) * alone_weights.norm()
 
 
 def test_resumed_in_mid_epoch_it_is_bit_identical(folder: Path) -> None:

@@ -40,7 +40,8 @@ MetricsOption = Annotated[
     typer.Option(
         "--metrics",
         metavar="NAMES",
-        help="Of stoi, estoi, pesq_nb, pesq_wb, mel_l1, dnsmos, wer_constrained, wer_free; all by default.",
+        help="Of stoi, estoi, pesq_nb, pesq_wb, mel_l1, dnsmos, stoi_aligned, estoi_aligned, offset_ms, "
+        "wer_constrained, wer_free; all by default.",
     ),
 ]
 WorkersOption = Annotated[
@@ -204,19 +205,26 @@ def _possible(names: list[str], clips: Sequence[EvalClip], *, explicit: bool) ->
 _HEADS = {
     "stoi": "STOI",
     "estoi": "ESTOI",
-    "pesq_nb": "PESQ nb\n16 kHz",
-    "pesq_wb": "PESQ wb\n16 kHz",
-    "mel_l1": "mel L1\n(lower)",
+    "pesq_nb": "PESQ nb 16 kHz",
+    "pesq_wb": "PESQ wb 16 kHz",
+    "mel_l1": "mel L1 (lower is better)",
     "dnsmos": "DNSMOS",
-    "wer_constrained": "WER %\ngrammar",
-    "wer_free": "WER %\nfree",
+    "stoi_aligned": "STOI, offset taken out",
+    "estoi_aligned": "ESTOI, offset taken out",
+    "offset_ms": "offset, ms",
+    "wer_constrained": "WER %, grammar",
+    "wer_free": "WER %, free",
 }
 _PERCENT = ("wer_constrained", "wer_free")
+_DIGITS = {"pesq": 2, "dnsmos": 2, "offset": 0}
+"""Digits after the point; 3 for the others."""
 
 
 def _show(found: Report, json_to: str | None) -> None:
     from unsilent.evaluation.published import PROTOCOL_NOTE
 
+    # First: what took minutes to measure must not depend on how it is shown.
+    emit_json(found.as_dict(), json_to)
     screen = report(json_to)
     screen.print(_results(found))
     for line in _notes(found):
@@ -224,7 +232,6 @@ def _show(found: Report, json_to: str | None) -> None:
     if found.corpus == "grid":
         screen.print(_published())
         screen.print(PROTOCOL_NOTE, markup=False)
-    emit_json(found.as_dict(), json_to)
 
 
 def _results(found: Report) -> Table:
@@ -234,18 +241,19 @@ def _results(found: Report) -> Table:
     clips = len(found.texts)
     where = " ".join(part for part in (found.corpus, found.split) if part)
     table = Table(title=f"{where}: {clips} clips, mean and 95 % interval over clips", title_justify="left")
-    table.add_column("system")
+    table.add_column("")
+    for system in found.systems:
+        table.add_column(system, justify="right")
     for metric in metrics:
-        table.add_column(_HEADS[metric], justify="right")
-    for system, summaries in found.systems.items():
-        table.add_row(system, *(_cell(metric, summaries[metric].as_dict(), clips) for metric in metrics))
+        cells = (_cell(metric, summaries[metric].as_dict(), clips) for summaries in found.systems.values())
+        table.add_row(_HEADS[metric], *cells)
     return table
 
 
 def _cell(metric: str, values: dict[str, Any], clips: int) -> str:
     if values["mean"] is None:
         return "missing"
-    scale, digits = (100, 1) if metric in _PERCENT else (1, 2 if metric.startswith(("pesq", "dnsmos")) else 3)
+    scale, digits = (100, 1) if metric in _PERCENT else (1, _DIGITS.get(metric.split("_")[0], 3))
     ends = "..".join(f"{scale * values[key]:.{min(digits, 2)}f}" for key in ("low", "high"))
     return f"{scale * values['mean']:.{digits}f}\n{ends}" + (f"\nn={values['n']}" if values["n"] < clips else "")
 

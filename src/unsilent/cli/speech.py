@@ -55,6 +55,9 @@ def prepare(
     if not result.recordings:
         raise CorpusError(f"{only or sources[0]}: no recording is left to prepare; check the names in the list")
     _show(opened, result, sources[-1], json_to)
+    if not result.used and not result.skipped:
+        why = ", ".join(f"{number} {reason}" for reason, number in result.reasons.items())
+        raise CorpusError(f"{sources[0]}: none of {result.recordings} recordings could be used ({why}); give others")
 
 
 def _rules(rules: Sequence[str]) -> ConditionConfig:

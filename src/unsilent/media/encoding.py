@@ -53,6 +53,10 @@ AUDIO_SUFFIXES: dict[str, SoundFormat] = {
 }
 """What ``write_audio`` can write, by lower-case suffix."""
 
+# FFmpeg's default search for AAC's scale factors takes three times as long as the fast one and saves a quarter of the
+# bytes; the fast one is closer to what it encodes (one clip of GRID: ESTOI .9995 against .9967, PESQ-wb 4.63, 4.61).
+_ENCODER_OPTIONS = {"aac": {"aac_coder": "fast"}}
+
 # Samples handed to the encoder at a time; a codec with frames of its own gets exactly those.
 _BLOCK = 4096
 
@@ -85,7 +89,8 @@ class AudioEncoder:
 
     def __init__(self, container: OutputContainer, sound: SoundFormat, sample_rate: int) -> None:
         self._format = sound.sample_format
-        stream = cast("AudioStream", container.add_stream(sound.codec, rate=sample_rate))
+        options = _ENCODER_OPTIONS.get(sound.codec, {})
+        stream = cast("AudioStream", container.add_stream(sound.codec, rate=sample_rate, options=options))
         self.stream = stream
         stream.codec_context.layout = "mono"
         stream.codec_context.format = sound.sample_format

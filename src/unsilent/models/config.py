@@ -190,8 +190,7 @@ DecoderConfig = Annotated[
 class ReconstructorConfig(RecipeModel):
     """Video or audio to log-mel or waveform."""
 
-    kind: Literal["reconstructor", "v2a-mel"] = "reconstructor"
-    """Written into cards. ``v2a-mel`` is what the first release wrote; it means the same."""
+    kind: Literal["reconstructor"] = "reconstructor"
     mel: MelConfig = MelConfig()
     encoder: EncoderConfig = VideoEncoderConfig()
     temporal: ConformerConfig = ConformerConfig()

@@ -106,7 +106,7 @@ def load_reconstructor(
         CheckpointError: the folder is incomplete, damaged, or holds another kind of model.
     """
     card = read_card(folder)
-    config = _config(folder, card, ReconstructorConfig, ("reconstructor", "v2a-mel"))
+    config = _config(folder, card, ReconstructorConfig, ("reconstructor",))
     if source not in (None, config.encoder.input):
         raise CheckpointError(
             f"{folder}: its model reads {config.encoder.input} ({config.path}), {source} is needed here"

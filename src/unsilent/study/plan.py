@@ -83,7 +83,7 @@ def _pretraining(recipe: StudyRecipe, arm: ArmName, minutes: float) -> Pretraini
         clips = recipe.finetune.data
         own = SpeechSource(shards=clips.shards, split=clips.train, minutes=minutes)
         held_out = SpeechSource(shards=clips.shards, split=clips.validation)
-        data = base.data.model_copy(update={"sources": (own,), "validation": held_out})
+        data = base.data.model_copy(update={"sources": (own,), "validation": held_out, "gain_db": (0.0, 0.0)})
         return _named(base.model_copy(update={"data": data}), f"pretrain-own-{minutes:g}min")
     if arm == "G":
         data = base.data.model_copy(update={"reverse": True})

@@ -19,6 +19,7 @@ from unsilent.files import atomic_path
 from unsilent.study.plan import Finetuning, Pretraining, plan
 from unsilent.study.recipe import StudyRecipe
 from unsilent.study.scores import ClipScores, score_run
+from unsilent.workers import start_worker
 
 __all__ = ["DONE", "RunResult", "read_result", "run_study"]
 
@@ -69,7 +70,7 @@ def run_study(
             on_run(run.name, done)
     waiting = [run for run in runs if run.name not in results]
     threads = max(1, torch.get_num_threads() // recipe.jobs)
-    with ProcessPoolExecutor(recipe.jobs, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(recipe.jobs, get_context("spawn"), start_worker) as pool:
         going: dict[Future[RunResult], str] = {}
         while waiting or going:
             ready = [run for run in waiting if all(need in results for need in run.needs)]

@@ -22,7 +22,7 @@ from unsilent.training.losses import band_mask
 from unsilent.training.mel_task import MelTask, Metrics
 from unsilent.training.mixture import MixtureOrder, SpeechData, open_sources
 from unsilent.training.order import SampleKey, StepOrder, sample_rng
-from unsilent.training.pretrain_recipe import CorruptConfig, PretrainRecipe
+from unsilent.training.pretrain_recipe import CorruptConfig, PretrainRecipe, SpeechDataConfig
 
 __all__ = ["PretrainTask", "SpeechBatch", "corrupt"]
 
@@ -96,25 +96,26 @@ class CorruptedSpeech(Dataset[CorruptSample]):
 
     Args:
         speech: clean.
-        config: what to do to the copy.
+        config: what to do to both, and to the copy.
         sample_rate: of both, Hz.
-        reverse: play both backwards.
     """
 
-    def __init__(self, speech: SpeechData, config: CorruptConfig, sample_rate: int, reverse: bool = False) -> None:
-        self.speech, self.config, self.sample_rate, self.reverse = speech, config, sample_rate, reverse
+    def __init__(self, speech: SpeechData, config: SpeechDataConfig, sample_rate: int) -> None:
+        self.speech, self.config, self.sample_rate = speech, config, sample_rate
 
     def __len__(self) -> int:
         return len(self.speech)
 
     def __getitem__(self, key: SampleKey) -> CorruptSample:
-        sample = self.speech[key].reversed() if self.reverse else self.speech[key]
-        clean = sample.samples[: sample.valid_samples]
+        sample = self.speech[key].reversed() if self.config.reverse else self.speech[key]
         # Another stream of draws than the one that chose the stretch.
         rng = sample_rng(self.speech.seed + CORRUPTION, key)
-        heard = corrupt(clean, self.config, self.sample_rate, rng)
-        padded = np.pad(heard, (0, len(sample.samples) - len(heard)))
-        return CorruptSample(padded, sample.samples, sample.bandwidth, sample.valid_samples)
+        peak = float(np.abs(sample.samples).max())
+        gain = min(10 ** (rng.uniform(*self.config.gain_db) / 20), max(1.0, 1.0 / max(peak, 1e-9)))
+        samples = sample.samples * np.float32(gain)
+        heard = corrupt(samples[: sample.valid_samples], self.config.corrupt, self.sample_rate, rng)
+        padded = np.pad(heard, (0, len(samples) - len(heard)))
+        return CorruptSample(padded, samples, sample.bandwidth, sample.valid_samples)
 
 
 def collate_speech(items: list[CorruptSample], mel: MelConfig) -> SpeechBatch:
@@ -147,10 +148,10 @@ class PretrainTask(MelTask[SpeechBatch]):
         self._readers = open_sources(data.sources, data.window_groups)
         segment = data.segment_frames * mel.samples_per_frame
         speech = SpeechData(self._readers, segment_samples=segment, seed=recipe.run.seed)
-        self._train = CorruptedSpeech(speech, data.corrupt, mel.sample_rate, data.reverse)
+        self._train = CorruptedSpeech(speech, data, mel.sample_rate)
         # Validation hears the same corrupted speech in every run, whatever its seed.
         held_out = SpeechData(open_sources([data.validation]), segment_samples=segment, seed=0)
-        judged = CorruptedSpeech(held_out, data.corrupt, mel.sample_rate, data.reverse)
+        judged = CorruptedSpeech(held_out, data, mel.sample_rate)
         chosen = np.random.default_rng(0).permutation(len(held_out))[: data.validation_clips]
         self._held_out = [judged[SampleKey(0, i, int(sample))] for i, sample in enumerate(chosen)]
         super().__init__(recipe, accelerator)

@@ -60,9 +60,18 @@ class SpeechDataConfig(RecipeModel):
     """Segments that make an epoch: a mixture has no other end."""
     window_groups: int = Field(8, ge=1)
     """Row groups over which rows are shuffled."""
+    gain_db: tuple[float, float] = (0.0, 0.0)
+    """Range of a random gain on what is heard and what is wanted alike, so that the decoder knows the level of the
+    corpus that it is for; lowered where a peak would pass full scale."""
     reverse: bool = False
     """Play everything backwards: no longer speech, but with its spectrum (arm G of the study)."""
     corrupt: CorruptConfig = CorruptConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> SpeechDataConfig:
+        if self.gain_db[0] > self.gain_db[1]:
+            raise ValueError("gain_db: the lower bound comes first")
+        return self
 
 
 class PretrainRecipe(RecipeModel):

@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from unsilent.training.mixture import MixtureOrder, SpeechData, open_sources
 from unsilent.training.order import SampleKey, StepOrder
 from unsilent.training.pretrain import CorruptedSpeech, CorruptSample
-from unsilent.training.pretrain_recipe import CorruptConfig
+from unsilent.training.pretrain_recipe import CorruptConfig, SpeechDataConfig
 from unsilent.training.wave import Metrics, WaveTask
 from unsilent.training.wave_data import WaveSample
 from unsilent.training.wave_recipe import PretrainWaveRecipe
@@ -58,19 +58,19 @@ class PretrainWaveTask(WaveTask):
         self._readers = open_sources(data.sources, data.window_groups)
         segment = data.segment_frames * mel.samples_per_frame
         speech = SpeechData(self._readers, segment_samples=segment, seed=recipe.run.seed)
-        self._train = self._speech(speech, data.corrupt)
+        self._train = self._speech(speech, data)
         held_out = SpeechData(open_sources([data.validation]), segment_samples=segment, seed=0)
         # Validation copies clean speech, the same stretches in every run, whatever its seed.
-        clean = data.corrupt.model_copy(update={"noise": 0.0, "mask": 0.0, "shift": 0.0})
+        none = CorruptConfig(noise=0.0, mask=0.0, shift=0.0)
+        clean = data.model_copy(update={"corrupt": none, "gain_db": (0.0, 0.0)})
         judged = self._speech(held_out, clean)
         chosen = np.random.default_rng(0).permutation(len(held_out))[: data.validation_clips]
         self._held_out = [judged[SampleKey(0, i, int(sample))] for i, sample in enumerate(chosen)]
         super().__init__(recipe, accelerator)
 
-    def _speech(self, speech: SpeechData, corrupt: CorruptConfig) -> _WaveSpeech:
+    def _speech(self, speech: SpeechData, config: SpeechDataConfig) -> _WaveSpeech:
         mel = self.recipe.model.mel
-        corrupted = CorruptedSpeech(speech, corrupt, mel.sample_rate, self.recipe.data.reverse)
-        return _WaveSpeech(corrupted, mel.samples_per_frame)
+        return _WaveSpeech(CorruptedSpeech(speech, config, mel.sample_rate), mel.samples_per_frame)
 
     def data(self) -> _WaveSpeech:
         """Speech and what the encoder hears of it."""

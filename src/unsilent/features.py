@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from unsilent.config import RecipeModel
 
-__all__ = ["MelConfig", "band_edges", "inverse_stft", "log_mel", "mel_filterbank", "stft_magnitude"]
+__all__ = ["MelConfig", "band_edges", "inverse_stft", "log_mel", "mel_filterbank", "stft_magnitude", "window_envelope"]
 
 
 class MelConfig(RecipeModel):
@@ -122,7 +122,9 @@ def stft_magnitude(samples: Tensor, n_fft: int, hop_length: int, window: Tensor)
     return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
 
 
-def inverse_stft(spectrum: Tensor, hop_length: int, window: Tensor, mask: Tensor | None = None) -> Tensor:
+def inverse_stft(
+    spectrum: Tensor, hop_length: int, window: Tensor, mask: Tensor | None = None, envelope: Tensor | None = None
+) -> Tensor:
     """Overlap-add inverse of a "same"-padded STFT: every frame yields exactly ``hop_length`` samples.
 
     ``torch.istft`` cannot undo this padding; the sum of squared windows is divided out here, as in Vocos
@@ -134,21 +136,36 @@ def inverse_stft(spectrum: Tensor, hop_length: int, window: Tensor, mask: Tensor
         window: (n_fft,).
         mask: (B, M) bool, False where a shorter item is padded; its frames add nothing and are not divided by, so
             that an item comes out as it does alone.
+        envelope: what `window_envelope` gives for the same frames, where it is known already.
 
     Returns:
         (B, M * hop_length), zero where padded.
     """
     n_fft, frames = window.shape[0], spectrum.shape[-1]
     pieces = torch.fft.irfft(spectrum.transpose(1, 2), n_fft, dim=2) * window
-    squares = window.square().expand(1, frames, n_fft)
     if mask is not None:
-        keep = mask[:, :, None].to(pieces.dtype)
-        pieces, squares = pieces * keep, squares * keep
+        pieces = pieces * mask[:, :, None].to(pieces.dtype)
+    if envelope is None:
+        envelope = window_envelope(frames, hop_length, window, mask)
     trim = (n_fft - hop_length) // 2
-    kept = slice(trim, trim + frames * hop_length)
-    envelope = _overlap_add(squares, hop_length)[:, kept]
-    samples = _overlap_add(pieces, hop_length)[:, kept] / envelope.clamp(min=1e-8)
+    samples = _overlap_add(pieces, hop_length)[:, trim : trim + frames * hop_length] / envelope
     return samples if mask is None else samples * mask.repeat_interleave(hop_length, dim=1)
+
+
+def window_envelope(frames: int, hop_length: int, window: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Sum of squared windows over the samples of ``frames`` "same"-padded frames, (1 or B, M * hop_length).
+
+    Args:
+        frames: M.
+        hop_length: samples a frame.
+        window: (n_fft,).
+        mask: (B, M) bool, False for frames that are not there.
+    """
+    squares = window.square().expand(1, frames, window.shape[0])
+    if mask is not None:
+        squares = squares * mask[:, :, None].to(squares.dtype)
+    trim = (window.shape[0] - hop_length) // 2
+    return _overlap_add(squares, hop_length)[:, trim : trim + frames * hop_length].clamp(min=1e-8)
 
 
 def _overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
@@ -158,10 +175,10 @@ def _overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
     """
     batch, frames, length = pieces.shape
     hops = -(-length // hop_length)
-    cut = functional.pad(pieces, (0, hops * hop_length - length)).view(batch, frames, hops, hop_length)
-    total = cut.new_zeros(batch, frames + hops - 1, hop_length)
+    total = pieces.new_zeros(batch, frames + hops - 1, hop_length)
     for hop in range(hops):
-        total[:, hop : hop + frames] += cut[:, :, hop]
+        piece = pieces[:, :, hop * hop_length : (hop + 1) * hop_length]
+        total[:, hop : hop + frames, : piece.shape[2]] += piece
     return total.flatten(1)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unsilent.features import inverse_stft, mel_filterbank
+from unsilent.features import inverse_stft, mel_filterbank, window_envelope
 from unsilent.models.config import VocoderConfig
 
 __all__ = ["Vocoder"]
@@ -124,9 +124,12 @@ class Vocoder(nn.Module):
         """Unit complex numbers whose phases fit overlapping frames, by fast Griffin-Lim from zero phase."""
         hop, n_fft = self.config.mel.hop_length, self.config.mel.n_fft
         side = (n_fft - hop) // 2
+        # Frame by frame in memory, as the transforms are.
+        magnitude = magnitude.transpose(1, 2).contiguous().transpose(1, 2)
+        envelope = window_envelope(magnitude.shape[2], hop, self.window, mask)
         unit, before = torch.ones_like(magnitude, dtype=torch.complex64), None
         for _ in range(iterations):
-            samples = inverse_stft(magnitude * unit, hop, self.window, mask)
+            samples = inverse_stft(magnitude * unit, hop, self.window, mask, envelope)
             if mask is not None:
                 samples = samples * mask.repeat_interleave(hop, dim=1)
             padded = functional.pad(samples, (side, n_fft - hop - side))

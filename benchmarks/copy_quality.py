@@ -22,7 +22,7 @@ from unsilent.features import log_mel
 from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
 from unsilent.shards import open_speech_shards
 from unsilent.synthesis.synthesizer import DEFAULT_MODEL, VOCODER_FOLDER, WEIGHTS
-from unsilent.training.pretrain import corrupt
+from unsilent.training.corrupt import corrupt
 from unsilent.training.pretrain_recipe import CorruptConfig
 
 CONDITIONS = {

@@ -18,8 +18,9 @@ from unsilent.config import validate_recipe
 from unsilent.errors import RecipeError
 from unsilent.features import MelConfig
 from unsilent.models.pretrained import load_reconstructor
+from unsilent.training.corrupt import CorruptSample, corrupt
 from unsilent.training.order import SampleKey
-from unsilent.training.pretrain import CorruptSample, PretrainTask, collate_speech, corrupt
+from unsilent.training.pretrain import PretrainTask, collate_speech
 from unsilent.training.pretrain_recipe import CorruptConfig, PretrainRecipe
 from unsilent.training.run import train
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
-from pydantic import Field, RootModel
+from pydantic import BaseModel
 
 from unsilent.config import dump_recipe, load_recipe
+from unsilent.errors import RecipeError
 from unsilent.training.loop import Metrics, Trainer
 from unsilent.training.pretrain import PretrainTask
 from unsilent.training.pretrain_recipe import PretrainRecipe
@@ -23,7 +24,7 @@ from unsilent.training.wave import TrainWaveTask
 from unsilent.training.wave_pretrain import PretrainWaveTask
 from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
 
-__all__ = ["AnyRecipe", "Recipe", "load_any_recipe", "train"]
+__all__ = ["KINDS", "Recipe", "load_any_recipe", "train"]
 
 VALIDATION_TIMEOUT = timedelta(hours=3)
 """How long processes wait for one another: the main one alone validates and writes."""
@@ -40,17 +41,28 @@ STAGES: dict[type[Recipe], Callable[..., Any]] = {
 """What runs each kind of recipe."""
 
 
-class AnyRecipe(RootModel[Annotated[Recipe, Field(discriminator="kind")]]):
-    """A recipe of any kind, told apart by its ``kind``."""
+KINDS: dict[str, type[Recipe]] = {str(model.model_fields["kind"].default): model for model in STAGES}
+"""What a recipe's ``kind`` says it is."""
+
+
+class _Kind(BaseModel):
+    kind: str
 
 
 def load_any_recipe(source: str, overrides: list[str]) -> Recipe:
-    """Read a recipe that `unsilent train` can run.
+    """Read a recipe that `unsilent train` or `unsilent pretrain` can run.
 
     Raises:
         RecipeError: it cannot be found, read, or is not valid.
     """
-    return load_recipe(source, AnyRecipe, overrides).root
+    # What a recipe may hold is known, and can be told, once its kind is.
+    kind = load_recipe(source, _Kind, [each for each in overrides if each.split("=")[0].strip() == "kind"]).kind
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise RecipeError(
+            f"{source}: kind {kind!r} is none of {known}" + ("; run `unsilent study`" * (kind == "study"))
+        )
+    return load_recipe(source, KINDS[kind], overrides)
 
 
 def train(

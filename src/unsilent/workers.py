@@ -18,7 +18,7 @@ import cv2
 
 from unsilent.errors import UnsilentError
 
-__all__ = ["cores", "map_in_order", "start_worker"]
+__all__ = ["cores", "map_in_order", "one_thread_each", "start_worker"]
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -48,7 +48,7 @@ def map_in_order(
         yield from ((item, work(item)) for item in items)
         return
     pool = _Pool(iter(items), work, failed, workers)
-    with _one_thread_each():
+    with one_thread_each():
         while True:
             try:
                 yield from pool.run()
@@ -127,7 +127,8 @@ def cores() -> int:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
+    """Let processes that are started in the block compute with one thread."""
     # Thread pools read these when they are loaded, which is before a worker's initializer can run.
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))

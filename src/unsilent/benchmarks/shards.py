@@ -86,19 +86,19 @@ def bench_shards(
     rows = open_speech_shards(files * repeats, split=split, cache_groups=window_groups)
     opening = time.perf_counter() - started
     points = _stream(rows, seconds, segment_frames, batch_size, window_groups, advance)
+    corpus = {"shards": shards, "hours": real * repeats, "rows": len(rows), "repeats": repeats, "open_seconds": opening}
+    return {**corpus, "resident_before": before, **_summary(points)}
+
+
+def _summary(points: list[_Point]) -> dict[str, Any]:
+    """Rates over the whole stream, and the memory of its warm part."""
     warm = next(point for point in points if point.seconds >= _WARM * points[-1].seconds)
     last = points[-1]
     return {
-        "shards": shards,
-        "hours": real * repeats,
-        "rows": len(rows),
-        "repeats": repeats,
-        "open_seconds": opening,
         "streamed_hours": last.hours,
         "streamed_seconds": last.seconds,
         "hours_per_minute": 60 * last.hours / last.seconds,
         "hours_per_processor_minute": 60 * last.hours / last.processor_seconds,
-        "resident_before": before,
         "resident_warm": warm.resident,
         "resident_end": last.resident,
         "resident_growth": max(point.resident for point in points if point.seconds >= warm.seconds) - warm.resident,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Final, TypeVar
 
 from unsilent.errors import EvaluationError
+from unsilent.workers import one_thread_each, start_worker
 
 __all__ = ["ordered_map"]
 
@@ -20,7 +18,6 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 _AHEAD: Final = 3
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def ordered_map(function: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: int) -> Iterator[_Result]:
@@ -37,8 +34,8 @@ def ordered_map(function: Callable[[_Job], _Result], jobs: Iterable[_Job], worke
     if workers <= 0:
         yield from map(function, jobs)
         return
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    with one_thread_each():
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker)
         waiting: deque[Future[_Result]] = deque()
         try:
             for job in jobs:
@@ -51,22 +48,3 @@ def ordered_map(function: Callable[[_Job], _Result], jobs: Iterable[_Job], worke
             raise EvaluationError("a worker process died; run again with --workers 0 to see where") from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    # Thread pools read these when they are loaded, which is before a worker's initializer can run.
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

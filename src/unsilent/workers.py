@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
+from multiprocessing.synchronize import Event
 from typing import Final, Generic, TypeVar
 
 import cv2
@@ -106,10 +107,16 @@ def _alone(item: ItemT, work: Callable[[ItemT], ResultT], failed: Failed[ItemT, 
         return failed(item, "crashed", "the process that read it died")
 
 
-def start_worker() -> None:
-    """Leave Ctrl-C to the parent, end with it, and use one thread: the pool already fills the cores."""
+def start_worker(give_up: Event | None = None) -> None:
+    """Leave Ctrl-C to the parent, end with it, and use one thread: the pool already fills the cores.
+
+    Args:
+        give_up: set by the parent, ends the process in the middle of its work.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if give_up is not None:
+        threading.Thread(target=_end_when_set, args=(give_up,), daemon=True).start()
     cv2.setNumThreads(1)
 
 
@@ -119,6 +126,11 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _end_when_set(give_up: Event) -> None:
+    give_up.wait()
+    os._exit(1)
 
 
 def cores() -> int:

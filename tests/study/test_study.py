@@ -183,6 +183,18 @@ def test_a_run_that_fails_is_named(talking: Path, tmp_path: Path) -> None:
         run_study(recipe, tmp_path)
 
 
+def test_an_interrupted_study_does_not_wait_for_its_runs(talking: Path, tmp_path: Path) -> None:
+    endless = {"run": {"epochs": 1_000_000}}
+    recipe = study_of(talking, arms=["A", "F"], jobs=2, flat=900_000, pretrain={"run": {"epochs": 1}}, finetune=endless)
+
+    def on_run(name: str, result: RunResult) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(recipe, tmp_path, on_run)
+    assert [path.parent.name for path in tmp_path.glob(f"*/{DONE}")] == ["pretrain-own-0.05min"]
+
+
 def written_curve(folder: Path, scores: list[float]) -> Path:
     folder.mkdir(exist_ok=True)
     lines = [{"step": 10 * i, "group": "validation", "estoi": 1 - s, "time": float(i)} for i, s in enumerate(scores, 1)]

@@ -59,7 +59,7 @@ def compare(recipe: StudyRecipe, results: Mapping[str, RunResult], metric: Metri
             if mine is None or theirs is None:
                 continue
             runs = [results[run_name(arm, minutes, seed)] for arm in (first, second) for seed in recipe.seeds]
-            converged = all(run.flat or run.name.startswith("A+") for run in runs)
+            converged = all(run.flat for run in runs)
             found.append(Comparison(first, second, minutes, bootstrap_seeds(mine - theirs), converged))
     return found
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,7 +42,7 @@ class RunResult:
     best: float
     """Estimated ESTOI at its best validation."""
     flat: bool
-    """It ended because it had stopped improving, not at its bound."""
+    """It ended because it had stopped improving (A+: because it had all steps that it is due), not at its bound."""
     scores: ClipScores | None
     """Of the test split; none for a pre-training."""
 
@@ -70,7 +71,7 @@ def run_study(
             on_run(run.name, done)
     waiting = [run for run in runs if run.name not in results]
     threads = max(1, torch.get_num_threads() // recipe.jobs)
-    with ProcessPoolExecutor(recipe.jobs, get_context("spawn"), start_worker) as pool:
+    with _pool(recipe.jobs) as pool:
         going: dict[Future[RunResult], str] = {}
         while waiting or going:
             ready = [run for run in waiting if all(need in results for need in run.needs)]
@@ -83,6 +84,19 @@ def run_study(
                 results[name] = _result(future, name, folder)
                 on_run(name, results[name])
     return results
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end at once where the block is left early: runs that are under way could take hours more."""
+    context = get_context("spawn")
+    give_up = context.Event()
+    with ProcessPoolExecutor(jobs, context, start_worker, (give_up,)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            give_up.set()
+            raise
 
 
 def _result(future: Future[RunResult], name: str, folder: Path) -> RunResult:
@@ -112,9 +126,7 @@ def run_one(recipe: StudyRecipe, run: Pretraining | Finetuning, folder: Path, th
     curve = read_curve(place)
     best_step, best = max(curve, key=lambda point: point[1])
     times = [line["time"] for line in read_history(place)]
-    result = RunResult(
-        run.name, curve[-1][0], times[-1] - times[0], best_step, best, steps is None and is_flat(place, recipe), scores
-    )
+    result = RunResult(run.name, curve[-1][0], times[-1] - times[0], best_step, best, stop(curve[-1][0]), scores)
     with atomic_path(place / DONE) as path:
         path.write_text(json.dumps(asdict(result)) + "\n", encoding="utf-8")
     return result

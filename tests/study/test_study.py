@@ -149,6 +149,8 @@ def test_a_whole_study(talking: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     matched = runs["B-0.05min-seed0"]["steps"] + runs["pretrain-speech"]["steps"]
     bound = 3 * 1  # epochs of one step
     assert runs["A+-0.05min-seed0"]["steps"] == min(matched, bound)
+    assert runs["A+-0.05min-seed0"]["ended"] == ("steps" if matched <= bound else "bound")
+    assert runs["pretrain-speech"]["ended"] == "steps"
     for name, run in runs.items():
         assert (run["scores"] is None) == name.startswith("pretrain")
         assert run["best_step"] <= run["steps"]
@@ -217,8 +219,8 @@ def test_flat_means_no_gain_for_so_many_validations(tmp_path: Path) -> None:
     assert (step, round(score, 6)) == (10, 0.3)
 
 
-def result(name: str, estoi: list[float], flat: bool = True) -> RunResult:
-    return RunResult(name, 10, 1.0, 10, 0.5, flat, ClipScores(estoi, estoi))
+def result(name: str, estoi: list[float]) -> RunResult:
+    return RunResult(name, 10, 1.0, 10, 0.5, "flat", ClipScores(estoi, estoi))
 
 
 def test_differences_are_paired_by_seed_and_clip() -> None:

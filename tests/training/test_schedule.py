@@ -34,6 +34,12 @@ def test_warm_up_then_cosine(step: int, rate: float) -> None:
     assert learning_rate(step, 100, CONFIG) == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(("step", "share"), [(9, 1.0), (10, 1.0), (81, 1.0), (82, 1.0), (91, 0.55), (100, 0.1)])
+def test_held_before_it_falls(step: int, share: float) -> None:
+    config = CONFIG.model_copy(update={"hold": 0.8})  # of the 90 steps after the warm-up: to step 82
+    assert learning_rate(step, 100, config) == pytest.approx(2e-3 * share)
+
+
 @given(total=st.integers(1, 300), warmup=st.floats(0, 1), final=st.floats(0, 1))
 def test_rate_rises_then_falls_within_its_bounds(total: int, warmup: float, final: float) -> None:
     config = OptimConfig(lr=1.0, final_lr=final, warmup=warmup)

@@ -26,14 +26,18 @@ VERBS = {
     "speak": "Give a silent video its speech.",
     "inspect": "Draw the face track and the mouth crops of a video.",
     "demo": "Speak an example clip and show the result.",
+    "serve": "Open a page in the browser that speaks videos.",
     "fetch": "Download a public corpus.",
+    "talker": "Make clips of a drawn talking head, to try and test everything with.",
     "prepare": "Turn a corpus into shards to train from.",
     "pretrain": "Train a model on speech alone.",
     "train": "Train a model from a recipe.",
+    "adapt": "Fine-tune a shipped model on one person's own clips.",
     "study": "Does pre-training help? Run the arms of a study.",
     "vocode": "Turn speech into a mel spectrogram and back into speech.",
     "evaluate": "Measure a model on a corpus.",
     "convert": "Turn a public checkpoint into a model folder.",
+    "export": "Write a model in a format of another engine.",
     "bench": "Measure speed on this machine.",
 }
 

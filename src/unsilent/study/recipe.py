@@ -32,7 +32,8 @@ class StudyRecipe(RecipeModel):
     kind: Literal["study"] = "study"
     name: str
     pretrain: PretrainRecipe
-    """Pre-training of arm B; the other arms change one thing of it."""
+    """Pre-training of arm B; the other arms change one thing of it. It takes all its steps: what flattens at a high
+    rate still gains much while the rate falls."""
     finetune: TrainRecipe
     """Training of arm A; the other arms change one thing of it. Its ``run.epochs`` is a bound, never reached by a run
     that becomes flat."""
@@ -41,7 +42,7 @@ class StudyRecipe(RecipeModel):
     """Amounts of video."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
     flat: int = Field(5, ge=1)
-    """A run has converged after so many validations without a better one."""
+    """A fine-tuning has converged after so many validations without a better one."""
     least_gain: float = Field(0.002, ge=0)
     """Estimated ESTOI by which a validation must be better to count."""
     smallest_effect: float = Field(0.02, gt=0)
@@ -59,8 +60,10 @@ class StudyRecipe(RecipeModel):
                 raise ValueError(f"{name}: {list(values)} names one twice")
         if "A+" in self.arms and not {"A", "B"} <= set(self.arms):
             raise ValueError("arms: A+ goes on from A for as long as B took, so it needs both")
-        if self.finetune.optim.final_lr != 1.0 or self.pretrain.optim.final_lr != 1.0:
-            raise ValueError("optim.final_lr must be 1: a run that ends when it is flat has no schedule to fall along")
+        if self.finetune.optim.final_lr != 1.0:
+            raise ValueError(
+                "finetune.optim.final_lr must be 1: a run that ends when it is flat has no schedule to fall along"
+            )
         if self.finetune.start.init != "scratch":
             raise ValueError("finetune.start is set by the arms; leave it out")
         if self.test in (self.finetune.data.train, self.finetune.data.validation):

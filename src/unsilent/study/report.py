@@ -42,7 +42,7 @@ class Comparison:
         """What the interval says of a gain of ``smallest``."""
         low, high = self.difference.low, self.difference.high
         if not self.converged:
-            return "no verdict: not all runs became flat"
+            return "no verdict: not all runs came to their end"
         if high < smallest:
             return f"a gain of {smallest:.2f} is refuted" + (", it is worse" if high < 0 else "")
         if low > 0:
@@ -59,7 +59,7 @@ def compare(recipe: StudyRecipe, results: Mapping[str, RunResult], metric: Metri
             if mine is None or theirs is None:
                 continue
             runs = [results[run_name(arm, minutes, seed)] for arm in (first, second) for seed in recipe.seeds]
-            converged = all(run.flat for run in runs)
+            converged = all(run.ended != "bound" for run in runs)
             found.append(Comparison(first, second, minutes, bootstrap_seeds(mine - theirs), converged))
     return found
 
@@ -102,10 +102,11 @@ def write_report(
         f"Written by `unsilent study {recipe.name}`. {machine}.",
         "",
         f"Split {recipe.test}, {len(recipe.seeds)} seeds, ESTOI of speech through the shipped vocoder. Intervals: "
-        "95 %, hierarchical bootstrap over seeds, then clips. A run ends when "
-        f"{recipe.flat} validations in a row bring less than {recipe.least_gain} of estimated ESTOI. Stated in "
-        f"advance: a gain whose interval lies wholly below {recipe.smallest_effect:.2f} is refuted, an interval across "
-        "0 is inconclusive, and a run that is not flat gets no verdict.",
+        "95 %, hierarchical bootstrap over seeds, then clips. A fine-tuning ends when it is flat: when "
+        f"{recipe.flat} validations in a row bring less than {recipe.least_gain} of estimated ESTOI; pre-training and "
+        "A+ take all their steps. Stated in advance: a gain whose interval lies wholly below "
+        f"{recipe.smallest_effect:.2f} is refuted, an interval across 0 is inconclusive, and a run that came to its "
+        "bound before gets no verdict.",
         "",
         *(f"- **{arm}**: {ABOUT[arm]}" for arm in recipe.arms),
         "",
@@ -114,11 +115,10 @@ def write_report(
         "",
         "## Runs",
         "",
-        "| run | steps | best at | estimated ESTOI there (validation) | flat | training, minutes |",
+        "| run | steps | best at | estimated ESTOI there (validation) | ended | training, minutes |",
         "|---|---|---|---|---|---|",
         *(
-            f"| {r.name} | {r.steps} | {r.best_step} | {r.best:.3f} | {'yes' if r.flat else 'no'} "
-            f"| {r.seconds / 60:.1f} |"
+            f"| {r.name} | {r.steps} | {r.best_step} | {r.best:.3f} | {r.ended} | {r.seconds / 60:.1f} |"
             for r in results.values()
         ),
     ]

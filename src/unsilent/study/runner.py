@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -26,6 +26,7 @@ __all__ = ["DONE", "RunResult", "read_result", "run_study"]
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
+Ended = Literal["flat", "steps", "bound"]
 CURVE = "estoi"
 """Validation metric that a run must improve: 1 - estimated ESTOI."""
 
@@ -41,8 +42,9 @@ class RunResult:
     best_step: int
     best: float
     """Estimated ESTOI at its best validation."""
-    flat: bool
-    """It ended because it had stopped improving (A+: because it had all steps that it is due), not at its bound."""
+    ended: Ended
+    """Why: it had stopped improving (``flat``), it had all ``steps`` that it was due (pre-training, A+), or it came to
+    its ``bound`` before."""
     scores: ClipScores | None
     """Of the test split; none for a pre-training."""
 
@@ -119,6 +121,8 @@ def run_one(recipe: StudyRecipe, run: Pretraining | Finetuning, folder: Path, th
             shutil.copytree(folder / run.needs[0], place, ignore=shutil.ignore_patterns(DONE))
 
     def stop(step: int) -> bool:
+        if isinstance(run, Pretraining):
+            return False
         return step >= steps if steps is not None else is_flat(place, recipe)
 
     train(run.recipe, place, stop=stop)
@@ -126,7 +130,13 @@ def run_one(recipe: StudyRecipe, run: Pretraining | Finetuning, folder: Path, th
     curve = read_curve(place)
     best_step, best = max(curve, key=lambda point: point[1])
     times = [line["time"] for line in read_history(place)]
-    result = RunResult(run.name, curve[-1][0], times[-1] - times[0], best_step, best, stop(curve[-1][0]), scores)
+    last = curve[-1][0]
+    ended: Ended = "bound"
+    if isinstance(run, Pretraining) or (steps is not None and last >= steps):
+        ended = "steps"
+    elif steps is None and is_flat(place, recipe):
+        ended = "flat"
+    result = RunResult(run.name, last, times[-1] - times[0], best_step, best, ended, scores)
     with atomic_path(place / DONE) as path:
         path.write_text(json.dumps(asdict(result)) + "\n", encoding="utf-8")
     return result

@@ -38,6 +38,8 @@ class OptimConfig(RecipeModel):
     weight_decay: float = Field(0.01, ge=0)
     warmup: Fraction = 0.1
     """Fraction of all steps over which the learning rate rises from zero."""
+    hold: Fraction = 0.0
+    """Fraction of the steps after that over which it stays at its highest, before it falls."""
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
     ema: float = Field(0.999, ge=0, lt=1)

@@ -15,17 +15,18 @@ __all__ = ["Ema", "learning_rate", "set_learning_rate"]
 
 
 def learning_rate(step: int, total: int, config: OptimConfig) -> float:
-    """Linear warm-up from 0, then a cosine from ``lr`` to ``final_lr * lr``.
+    """Linear warm-up from 0, then ``lr`` for as long as it is held, then a cosine from there to ``final_lr * lr``.
 
     Args:
         step: from 0 to ``total - 1``.
         total: steps of the whole run.
-        config: rate, warm-up and end.
+        config: rate, warm-up, how long it is held, and end.
     """
     warm = config.warmup * total
     if step < warm:
         return config.lr * min(1.0, (step + 1) / warm)
     along = (step - warm) / max(1.0, total - warm)
+    along = max(0.0, along - config.hold) / max(1e-9, 1 - config.hold)
     return config.lr * (config.final_lr + (1 - config.final_lr) * (1 + math.cos(math.pi * along)) / 2)
 
 

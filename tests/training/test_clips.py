@@ -171,7 +171,7 @@ def test_batch_pads_with_what_never_counts() -> None:
     samples = [
         ClipSample(
             torch.full((frames, 2, 2), frames, dtype=torch.uint8), torch.ones(3, 4 * frames), 4 * frames - 1,
-            torch.full((frames,), 7),
+            torch.full((frames,), 7), torch.full((3, 5), frames),
         )
         for frames in (2, 3)
     ]  # fmt: skip
@@ -182,6 +182,7 @@ def test_batch_pads_with_what_never_counts() -> None:
     assert batch.mel.shape == (2, 3, 12)
     assert batch.mel_frames.tolist() == [7, 11]
     assert batch.words.tolist() == [[7, 7, NO_LABEL], [7, 7, 7]]
+    assert batch.reference.tolist() == [[[2] * 5] * 3, [[3] * 5] * 3]
     assert not batch.crops[0, 2].any()
     assert (batch.mel[0, :, :8] == 1).all()
     moved = batch.to(torch.device("cpu"))

@@ -85,8 +85,8 @@ def test_each_corruption_does_what_it_says() -> None:
 def test_what_is_no_speech_does_not_count() -> None:
     mel = MelConfig()
     items = [
-        CorruptSample(noise(0), noise(0), 12_000.0, 24_000),
-        CorruptSample(noise(1), np.pad(noise(1, 0.5), (0, 12_000)), 3000.0, 12_000),
+        CorruptSample(noise(0), noise(0), 12_000.0, 24_000, noise(2, 0.1)),
+        CorruptSample(noise(1), np.pad(noise(1, 0.5), (0, 12_000)), 3000.0, 12_000, noise(3, 0.1)),
     ]
     batch = collate_speech(items, mel)
     assert batch.frames.tolist() == [25, 13]
@@ -100,7 +100,7 @@ def test_what_is_no_speech_does_not_count() -> None:
 
 def test_bands_above_the_bandwidth_have_no_gradient(shards: Path) -> None:
     task = PretrainTask(recipe_of(shards), Accelerator(cpu=True))
-    items = [CorruptSample(noise(i, 0.32), noise(i, 0.32), 3000.0, 7680) for i in range(2)]
+    items = [CorruptSample(noise(i, 0.32), noise(i, 0.32), 3000.0, 7680, noise(i, 0.0)) for i in range(2)]
     batch = task.collate(items)
     predicted = torch.zeros_like(batch.mel, requires_grad=True)
     heard = torch.ones(2, batch.mel.shape[2], dtype=torch.bool)

@@ -131,7 +131,9 @@ def test_loss_is_the_weighted_sum(shards: Path) -> None:
 def test_adversary_hears_nothing_above_the_bandwidth_nor_after_the_end(shards: Path) -> None:
     task = task_of(video_wave_recipe(shards, adversary={"segment_frames": None}))
     batch = batch_of(task)
-    batch = WaveBatch(batch.source, batch.frames, batch.samples, batch.valid // 2, torch.full((4,), 3000.0))
+    batch = WaveBatch(
+        batch.source, batch.frames, batch.samples, batch.valid // 2, torch.full((4,), 3000.0), batch.reference
+    )
     true, heard, _ = task._losses(batch, task._made(batch), lambda total, count: total / count.clamp(min=1))
     made = torch.randn_like(true, requires_grad=True)
     shown = task._shown(true, made, heard)

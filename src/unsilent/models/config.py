@@ -15,6 +15,7 @@ __all__ = [
     "ConformerConfig",
     "MelDecoderConfig",
     "ReconstructorConfig",
+    "SpeakerConfig",
     "VideoEncoderConfig",
     "VocoderConfig",
     "WaveDecoderConfig",
@@ -128,6 +129,27 @@ class ConformerConfig(RecipeModel):
         return self
 
 
+class SpeakerConfig(RecipeModel):
+    """A voice, told to the temporal module beside every frame."""
+
+    width: int = Field(64, ge=1)
+    """Width of the embedding."""
+    hidden: int = Field(128, ge=1)
+    """Channels of the network that makes it of a reference."""
+    blocks: int = Field(3, ge=1)
+    kernel: int = Field(5, ge=1)
+    """Mel frames under a convolution (odd)."""
+    reference_frames: int = Field(200, ge=1)
+    """Mel frames of a reference in training; at synthesis it may be of any length."""
+    unknown: float = Field(0.1, ge=0, le=1)
+    """Share of the training samples whose voice is not told, so that the model can do without."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SpeakerConfig:
+        _check_odd(self.kernel)
+        return self
+
+
 class MelDecoderConfig(RecipeModel):
     """Residual convolutions at the mel frame rate."""
 
@@ -195,6 +217,8 @@ class ReconstructorConfig(RecipeModel):
     encoder: EncoderConfig = VideoEncoderConfig()
     temporal: ConformerConfig = ConformerConfig()
     decoder: DecoderConfig = MelDecoderConfig()
+    speaker: SpeakerConfig | None = None
+    """How the model is told whose voice to speak with; it is not, if null."""
     split_norm: bool = True
     """Separate running statistics for audio and video input in every modality batch-norm."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from unsilent.features import MelConfig
 from unsilent.models.audio import AudioEncoder
 from unsilent.models.config import MelDecoderConfig, ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.decoders import MelDecoder
+from unsilent.models.speaker import SpeakerEncoder
 from unsilent.models.video import VideoEncoder
 from unsilent.models.wave import WaveDecoder
 from unsilent.nn import Conformer
@@ -17,11 +19,22 @@ __all__ = ["Reconstructor", "build_reconstructor"]
 
 
 class Reconstructor(nn.Module):
-    """``decoder(temporal(encoder(x)))``; what is handed over between models is handed over by these three names."""
+    """``decoder(temporal(encoder(x)))``; what is handed over between models is handed over by these three names.
 
-    def __init__(self, encoder: nn.Module, temporal: nn.Module, decoder: nn.Module, modality: Modality) -> None:
+    A model with a ``speaker`` encoder is told whose voice to speak with: the embedding stands beside every frame that
+    the temporal module reads. Where none is given, the voice is the one that the model learnt to take for unknown ones.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        temporal: nn.Module,
+        decoder: nn.Module,
+        modality: Modality,
+        speaker: SpeakerEncoder | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder, self.temporal, self.decoder = encoder, temporal, decoder
+        self.encoder, self.temporal, self.decoder, self.speaker = encoder, temporal, decoder, speaker
         self.modality: Modality = modality
 
     @property
@@ -30,24 +43,36 @@ class Reconstructor(nn.Module):
         mel: MelConfig = self.decoder.mel  # type: ignore[assignment]
         return mel
 
-    def latents(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Input and mask (B, T) to what the decoder reads, (B, T, D)."""
-        hidden: Tensor = self.temporal(self.encoder(x, mask), mask, self.modality)
+    def voice_of(self, reference: Tensor) -> Tensor | None:
+        """Embedding (B, S) of the voices in log-mels (B, F, M); None for a model that is not told a voice."""
+        voice: Tensor | None = None if self.speaker is None else self.speaker(reference)
+        return voice
+
+    def latents(self, x: Tensor, mask: Tensor, speaker: Tensor | None = None) -> Tensor:
+        """Input, mask (B, T) and voice (B, S) to what the decoder reads, (B, T, D)."""
+        seen: Tensor = self.encoder(x, mask)
+        if self.speaker is not None:
+            if speaker is None:
+                speaker = self.speaker(seen.new_zeros(len(seen), self.mel.n_mels, 0))
+            told = speaker.to(seen.dtype)[:, None].expand(-1, seen.shape[1], -1)
+            seen = torch.cat([seen, told * mask[:, :, None]], dim=2)
+        hidden: Tensor = self.temporal(seen, mask, self.modality)
         return hidden
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Input and mask (B, T) to the decoder's target: log-mel (B, F, 4 T) or samples (B, 960 T)."""
-        out: Tensor = self.decoder(self.latents(x, mask), mask, self.modality)
+    def forward(self, x: Tensor, mask: Tensor, speaker: Tensor | None = None) -> Tensor:
+        """Input, mask (B, T) and voice (B, S) to the decoder's target: log-mel (B, F, 4 T) or samples (B, 960 T)."""
+        out: Tensor = self.decoder(self.latents(x, mask, speaker), mask, self.modality)
         return out
 
 
 def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
     """Build the model that ``config`` describes, with fresh weights."""
     temporal, split = config.temporal, config.split_norm
+    told = config.speaker.width if config.speaker else 0
     return Reconstructor(
         _build_encoder(config),
         Conformer(
-            config.encoder.out_width,
+            config.encoder.out_width + told,
             temporal.width,
             temporal.blocks,
             temporal.heads,
@@ -58,6 +83,7 @@ def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
         ),
         _build_decoder(config),
         config.encoder.input,
+        SpeakerEncoder(config.mel, config.speaker) if config.speaker else None,
     )
 
 

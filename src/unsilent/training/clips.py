@@ -23,6 +23,7 @@ from unsilent.shards import ClipRow
 from unsilent.training.augment import augment_crops, stretch
 from unsilent.training.order import SampleKey, sample_rng
 from unsilent.training.recipe import AugmentConfig
+from unsilent.training.references import References, no_reference
 
 __all__ = ["NO_LABEL", "ClipBatch", "ClipData", "check_rates", "collate_clips", "word_labels"]
 
@@ -42,6 +43,8 @@ class ClipSample:
     """Mel frames that the recording fills."""
     words: Tensor
     """(T,) int64, index of the word in every frame, 0 for none, `NO_LABEL` where unknown."""
+    reference: Tensor
+    """(F, R) log-mel of the same speaker in another clip; R is 0 for a model that is told no voice."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class ClipBatch:
     """(B,) mel frames that count in the loss."""
     words: Tensor
     """(B, T)."""
+    reference: Tensor
+    """(B, F, R)."""
 
     @property
     def source(self) -> Tensor:
@@ -97,6 +102,7 @@ class ClipData(Dataset[ClipSample]):
         augment: what to do to the crops, or None for the centre crop.
         vocabulary: index of every word, from 1.
         window: with ``augment``, a random stretch of this many video frames instead of the whole clip.
+        references: whose voice each clip is told; none if not given.
         cache: keep decoded clips in memory.
         on_load: called after every clip that is loaded into the cache at construction.
     """
@@ -111,11 +117,12 @@ class ClipData(Dataset[ClipSample]):
         augment: AugmentConfig | None = None,
         vocabulary: dict[str, int] | None = None,
         window: int | None = None,
+        references: References | None = None,
         cache: bool = True,
         on_load: Callable[[], None] | None = None,
     ) -> None:
         self.rows, self.mel, self.encoder, self.seed, self.augment = rows, mel, encoder, seed, augment
-        self.vocabulary, self.window = vocabulary or {}, window
+        self.vocabulary, self.window, self.references = vocabulary or {}, window, references
         self._cache: list[tuple[NDArray[np.uint8], Tensor, int, Tensor]] | None = None
         if cache:
             self._cache = []
@@ -130,13 +137,22 @@ class ClipData(Dataset[ClipSample]):
     def __getitem__(self, key: SampleKey | int) -> ClipSample:
         index = key if isinstance(key, int) else key.sample
         crops, mel, mel_frames, words = self._cache[index] if self._cache is not None else self._load(self.rows[index])
+        rng = None
         if self.augment is None or isinstance(key, int):
             crops = centre_crop(crops, self.encoder.crop)
         else:
             rng = sample_rng(self.seed, key)
             crops, mel, mel_frames, words = self._stretch_of(crops, mel, mel_frames, words, self.augment.speed, rng)
             crops = augment_crops(crops, self.encoder.crop, self.augment, rng)
-        return ClipSample(torch.from_numpy(np.ascontiguousarray(crops)), mel, mel_frames, words)
+        pictures = torch.from_numpy(np.ascontiguousarray(crops))
+        return ClipSample(pictures, mel, mel_frames, words, self._reference(index, rng))
+
+    def _reference(self, index: int, rng: np.random.Generator | None) -> Tensor:
+        if self.references is None:
+            return no_reference(self.mel.n_mels)
+        other = self.references.other(index, rng)
+        _, mel, heard, _ = self._cache[other] if self._cache is not None else self._load(self.rows[other])
+        return self.references.reference(mel, heard, rng)
 
     def _stretch_of(
         self,
@@ -203,4 +219,5 @@ def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
         crops[i, : len(sample.crops)] = sample.crops
         mel[i, :, : sample.mel.shape[1]] = sample.mel
         words[i, : len(sample.words)] = sample.words
-    return ClipBatch(crops, frames, mel, torch.tensor([sample.mel_frames for sample in samples]), words)
+    heard = torch.tensor([sample.mel_frames for sample in samples])
+    return ClipBatch(crops, frames, mel, heard, words, torch.stack([sample.reference for sample in samples]))

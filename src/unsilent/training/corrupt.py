@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from unsilent.features import MelConfig
-from unsilent.training.mixture import MixtureOrder, SpeechData, open_sources
+from unsilent.training.mixture import MixtureOrder, SpeechData, SpeechRows, open_sources
 from unsilent.training.order import SampleKey, StepOrder, sample_rng
 from unsilent.training.pretrain_recipe import CorruptConfig, SpeechDataConfig
 from unsilent.training.recipe import RunConfig
@@ -37,6 +37,8 @@ class CorruptSample:
     """Hz."""
     valid_samples: int
     """Samples that are the recording's."""
+    reference: NDArray[np.float32]
+    """(R,), more of the same voice, clean; empty if the model is told none."""
 
 
 def corrupt(
@@ -89,7 +91,7 @@ class CorruptedSpeech(Dataset[CorruptSample]):
         samples = sample.samples * np.float32(gain)
         heard = corrupt(samples[: sample.valid_samples], self.config.corrupt, self.sample_rate, rng)
         padded = np.pad(heard, (0, len(samples) - len(heard)))
-        return CorruptSample(padded, samples, sample.bandwidth, sample.valid_samples)
+        return CorruptSample(padded, samples, sample.bandwidth, sample.valid_samples, sample.reference)
 
 
 class SpeechMixture:
@@ -99,16 +101,18 @@ class SpeechMixture:
         data: sources, segments, corruption.
         mel: for the samples of a video frame.
         seed: of the run.
+        reference_frames: mel frames of the voice that comes with each stretch.
 
     Raises:
         ShardError, TrainingError: a source cannot be used, or is shorter than the recipe wants.
     """
 
-    def __init__(self, data: SpeechDataConfig, mel: MelConfig, seed: int) -> None:
+    def __init__(self, data: SpeechDataConfig, mel: MelConfig, seed: int, reference_frames: int = 0) -> None:
         self.data, self._mel = data, mel
+        self._reference = reference_frames * mel.hop_length
         self._readers = open_sources(data.sources, data.window_groups)
         self._segment = data.segment_frames * mel.samples_per_frame
-        speech = SpeechData(self._readers, segment_samples=self._segment, seed=seed)
+        speech = self._stretches(self._readers, seed)
         self.train = CorruptedSpeech(speech, data, mel.sample_rate)
 
     def held_out(self, *, clean: bool = False) -> list[CorruptSample]:
@@ -117,10 +121,13 @@ class SpeechMixture:
         if clean:
             none = CorruptConfig(noise=0.0, mask=0.0, shift=0.0)
             data = data.model_copy(update={"corrupt": none, "gain_db": (0.0, 0.0)})
-        speech = SpeechData(open_sources([data.validation]), segment_samples=self._segment, seed=0)
+        speech = self._stretches(open_sources([data.validation]), 0)
         heard = CorruptedSpeech(speech, data, self._mel.sample_rate)
         chosen = np.random.default_rng(0).permutation(len(speech))[: data.validation_clips]
         return [heard[SampleKey(0, i, int(sample))] for i, sample in enumerate(chosen)]
+
+    def _stretches(self, readers: list[SpeechRows], seed: int) -> SpeechData:
+        return SpeechData(readers, segment_samples=self._segment, seed=seed, reference_samples=self._reference)
 
     def order(self, run: RunConfig, start: int) -> StepOrder:
         """The mixture's order from step ``start`` on."""

@@ -36,8 +36,8 @@ def start(model: Reconstructor, config: StartConfig) -> None:
 def hand_over(model: Reconstructor, folder: Path, parts: list[str]) -> None:
     """Load named parts of another reconstructor, whatever its input is.
 
-    Every modality batch-norm of them starts its running statistics of ``model``'s modality from those of the
-    source's, which is the best guess before the first batch.
+    The speaker encoder comes with them where both models have one. Every modality batch-norm starts its running
+    statistics of ``model``'s modality from those of the source's, which is the best guess before the first batch.
 
     Args:
         model: receives.
@@ -50,6 +50,8 @@ def hand_over(model: Reconstructor, folder: Path, parts: list[str]) -> None:
     source, given, _ = load_reconstructor(folder)
     if given.mel != model.mel:
         raise CheckpointError(f"{folder}: its mel ({given.mel}) is not that of the model to start ({model.mel})")
+    if model.speaker is not None and source.speaker is not None:
+        parts = [*parts, "speaker"]
     for part in parts:
         mine, theirs = getattr(model, part), getattr(source, part)
         _check_sizes(folder, part, mine, theirs)
@@ -92,6 +94,8 @@ def parameter_groups(modules: nn.ModuleDict, optim: OptimConfig, rates: RateConf
     parts: list[tuple[float, nn.Module]] = [(rates.encoder, model.encoder), (rates.temporal, model.temporal)]  # type: ignore[list-item]
     layers = _decoder_layers(model.decoder)  # type: ignore[arg-type]
     parts += [(rates.decoder * rates.layer_decay**depth, layer) for depth, layer in enumerate(layers)]
+    if model.speaker is not None:
+        parts.append((1.0, model.speaker))  # type: ignore[arg-type]
     parts += [(1.0, module) for name, module in modules.items() if name != "model"]
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for scale, module in parts:

@@ -51,6 +51,10 @@ class MelBatch(Protocol):
         """(B,) mel frames that count in the loss."""
 
     @property
+    def reference(self) -> Tensor:
+        """(B, F, R) log-mels of the speakers' voices; R is 0 for a model that is told none."""
+
+    @property
     def bands(self) -> Tensor | None:
         """(B, F), mel bands that count; all if None."""
 
@@ -151,7 +155,7 @@ class MelTask(Generic[Batch]):
         mask = length_mask(batch.frames, int(batch.mel.shape[2]) // self.settings.model.mel.mels_per_frame)
         heard = length_mask(batch.mel_frames, batch.mel.shape[2])
         with self.accelerator.autocast():
-            predicted, scores = network(batch.source, mask)
+            predicted, scores = network(batch.source, mask, batch.reference)
         losses = self._objective(predicted.float(), batch.mel, heard, batch.bands, judged=judged)
         if scores is not None:
             losses.update(self.head_losses(scores, batch))
@@ -169,7 +173,7 @@ class MelTask(Generic[Batch]):
                 sums[name] = sums.get(name, 0.0) + value.item() * len(batch.frames) / items
         first = batches[0].to(device)
         mask = length_mask(first.frames, first.mel.shape[2] // self.settings.model.mel.mels_per_frame)
-        predicted = self.modules["model"](first.source, mask)
+        predicted, _ = self._whole()(first.source, mask, first.reference)
         crops = first.source[0, : int(first.frames[0])].cpu().numpy() if first.source.ndim == 4 else None
         mels = {"true": first.mel[0].cpu().numpy(), "predicted": predicted[0].float().cpu().numpy()}
         writer.add_figure("validation/mel", mel_figure(crops, mels), step)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from unsilent.errors import RecipeError, ShardError
-from unsilent.shards import ClipSoundReader, SpeechReader, open_speech_shards
+from unsilent.shards import ClipSoundReader, SpeechReader, SpeechRow, open_speech_shards
 from unsilent.training.order import SampleKey, sample_rng
 from unsilent.training.subset import choose_minutes
 
@@ -242,12 +242,14 @@ class SpeechSample:
     """Hz; nothing above it is speech."""
     valid_samples: int
     """Samples that are the recording's."""
+    reference: NDArray[np.float32]
+    """(R,), another stretch of the recording where it is long enough; empty if none was asked for."""
 
     def reversed(self) -> SpeechSample:
         """The same stretch played backwards; zeros stay at its end."""
         samples = np.zeros_like(self.samples)
         samples[: self.valid_samples] = self.samples[: self.valid_samples][::-1]
-        return replace(self, samples=samples)
+        return replace(self, samples=samples, reference=self.reference[::-1].copy())
 
 
 class SpeechData(Dataset[SpeechSample]):
@@ -259,10 +261,14 @@ class SpeechData(Dataset[SpeechSample]):
         sources: the rows of each source, as :func:`open_sources` gives them.
         segment_samples: N, samples of a stretch.
         seed: of the run.
+        reference_samples: R, samples of the reference that comes with each.
     """
 
-    def __init__(self, sources: Sequence[SpeechRows], *, segment_samples: int, seed: int) -> None:
+    def __init__(
+        self, sources: Sequence[SpeechRows], *, segment_samples: int, seed: int, reference_samples: int = 0
+    ) -> None:
         self.sources, self.segment_samples, self.seed = list(sources), segment_samples, seed
+        self.reference_samples = reference_samples
         self._ends = list(accumulate(len(rows) for rows in self.sources))
 
     def __len__(self) -> int:
@@ -284,4 +290,13 @@ class SpeechData(Dataset[SpeechSample]):
         stretch = row.audio(first, self.segment_samples)
         samples = np.zeros(self.segment_samples, np.float32)
         samples[: len(stretch)] = stretch
-        return SpeechSample(samples, row.bandwidth, len(stretch))
+        return SpeechSample(samples, row.bandwidth, len(stretch), self._reference(row, first))
+
+    def _reference(self, row: SpeechRow, first: int) -> NDArray[np.float32]:
+        """Speech of the row as far from the stretch at ``first`` as there is; repeated where the row is too short."""
+        wanted = self.reference_samples
+        if not wanted:
+            return np.empty(0, np.float32)
+        before, after = first, row.samples - first - self.segment_samples
+        begin = max(0, row.samples - wanted) if after >= before else 0
+        return np.resize(row.audio(begin, wanted), wanted)

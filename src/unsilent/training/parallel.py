@@ -40,9 +40,12 @@ class ReconstructorWithHead(nn.Module):
         super().__init__()
         self.model, self.head = model, head
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Input and mask (B, T) to the decoder's target and the head's (B, T, classes), or None without one."""
-        hidden = self.model.latents(x, mask)
+    def forward(self, x: Tensor, mask: Tensor, reference: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Input, mask (B, T) and voices' log-mels (B, F, M) to the decoder's target and the head's (B, T, classes).
+
+        Without a head, the second is None.
+        """
+        hidden = self.model.latents(x, mask, self.model.voice_of(reference))
         target: Tensor = self.model.decoder(hidden, mask, self.model.modality)
         return target, None if self.head is None else self.head(hidden)
 

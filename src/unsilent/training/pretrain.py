@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -21,8 +22,9 @@ from unsilent.training.losses import band_mask
 from unsilent.training.mel_task import MelTask, Metrics
 from unsilent.training.order import StepOrder
 from unsilent.training.pretrain_recipe import PretrainRecipe
+from unsilent.training.references import no_reference
 
-__all__ = ["PretrainTask", "SpeechBatch", "collate_speech"]
+__all__ = ["PretrainTask", "SpeechBatch", "collate_speech", "reference_mels"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class SpeechBatch:
     """(B,) mel frames that count."""
     bands: Tensor
     """(B, F), mel bands below each recording's bandwidth."""
+    reference: Tensor
+    """(B, F, R) log-mels of more of the same voices; R is 0 for a model that is told none."""
 
     def to(self, device: torch.device) -> SpeechBatch:
         """The batch on ``device``."""
@@ -56,7 +60,14 @@ def collate_speech(items: list[CorruptSample], mel: MelConfig) -> SpeechBatch:
         (valid / mel.samples_per_frame).ceil().long(),
         valid // mel.hop_length,
         band_mask(bandwidth, mel),
+        reference_mels([item.reference for item in items], mel),
     )
+
+
+def reference_mels(references: list[NDArray[np.float32]], mel: MelConfig) -> Tensor:
+    """Log-mels (B, F, R) of references (R * hop_length,)."""
+    samples = torch.from_numpy(np.stack(references))
+    return log_mel(samples, mel) if samples.shape[1] else no_reference(mel.n_mels).expand(len(samples), -1, -1)
 
 
 class PretrainTask(MelTask[SpeechBatch]):
@@ -73,7 +84,10 @@ class PretrainTask(MelTask[SpeechBatch]):
     ) -> None:
         self.recipe = recipe
         # Validation hears the same corrupted speech in every run, whatever its seed.
-        self._speech = SpeechMixture(recipe.data, recipe.model.mel, recipe.run.seed)
+        told = recipe.model.speaker
+        self._speech = SpeechMixture(
+            recipe.data, recipe.model.mel, recipe.run.seed, told.reference_frames if told else 0
+        )
         self._held_out = self._speech.held_out()
         super().__init__(recipe, accelerator)
 

@@ -18,7 +18,7 @@ from unsilent.config import dump_recipe
 from unsilent.features import log_mel
 from unsilent.models.config import VideoEncoderConfig
 from unsilent.models.pretrained import save_model
-from unsilent.models.reconstructor import build_reconstructor
+from unsilent.models.reconstructor import Reconstructor, build_reconstructor
 from unsilent.nn import length_mask
 from unsilent.shards import ShardReader
 from unsilent.training.adversary import Adversary
@@ -28,6 +28,7 @@ from unsilent.training.losses import best_lags, shift_frames
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import StartConfig
 from unsilent.training.reduce import average_gradients, clip_gradients, global_mean
+from unsilent.training.references import References
 from unsilent.training.subset import choose_minutes
 from unsilent.training.wave_data import WaveBatch, WaveClipData, WaveSample, collate_waves
 from unsilent.training.wave_losses import Heard, Mean, local_mean, low_pass, mel_l1, mfcc_l1, power_l1, stft_loss
@@ -124,8 +125,9 @@ class WaveTask:
     def _made(self, batch: WaveBatch) -> Tensor:
         """Samples (B, N) of a batch's sources."""
         mask = length_mask(batch.frames, batch.samples.shape[1] // self.settings.model.mel.samples_per_frame)
+        model: Reconstructor = self.modules["model"]  # type: ignore[assignment]
         with self.accelerator.autocast():
-            made: Tensor = self.modules["model"](batch.source, mask)
+            made: Tensor = model(batch.source, mask, model.voice_of(batch.reference))
         return made.float()
 
     def _losses(self, batch: WaveBatch, made: Tensor, mean: Mean) -> tuple[Tensor, Heard, dict[str, Tensor]]:
@@ -204,6 +206,7 @@ class TrainWaveTask(WaveTask):
         self.recipe = recipe
         data, config = recipe.data, recipe.model
         assert isinstance(config.encoder, VideoEncoderConfig)
+        told = config.speaker
         common: dict[str, Any] = {
             "mel": config.mel,
             "encoder": config.encoder,
@@ -214,10 +217,12 @@ class TrainWaveTask(WaveTask):
             rows = rows.take(choose_minutes(rows.frames / config.mel.frame_rate, data.minutes))
         self._train = WaveClipData(
             rows, seed=recipe.run.seed, augment=data.augment, window=data.window,
+            references=References(rows.speakers, told.reference_frames) if told else None,
             cache=recipe.run.cache, on_load=on_load, **common
         )  # fmt: skip
         held_out = ShardReader(data.shards, split=data.validation)[: data.validation_clips]
-        self._held_out = WaveClipData(held_out, **common)
+        others = References([row.speaker for row in held_out], told.reference_frames) if told else None
+        self._held_out = WaveClipData(held_out, references=others, **common)
         super().__init__(recipe, accelerator, recipe.start)
 
     def data(self) -> WaveClipData:

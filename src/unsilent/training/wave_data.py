@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from unsilent.features import MelConfig
+from unsilent.features import MelConfig, log_mel
 from unsilent.models.config import VideoEncoderConfig
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.shards import ClipRow
@@ -22,6 +22,7 @@ from unsilent.training.augment import augment_crops
 from unsilent.training.clips import check_rates
 from unsilent.training.order import SampleKey, sample_rng
 from unsilent.training.recipe import AugmentConfig
+from unsilent.training.references import References, no_reference
 
 __all__ = ["WaveBatch", "WaveClipData", "WaveSample", "collate_waves", "fit_length"]
 
@@ -40,6 +41,8 @@ class WaveSample:
     """Samples before that end."""
     bandwidth: float
     """Hz."""
+    reference: Tensor
+    """(F, R) log-mel of the same voice elsewhere; R is 0 for a model that is told none."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class WaveBatch:
     """(B,) samples that count in the losses."""
     bandwidth: Tensor
     """(B,) Hz."""
+    reference: Tensor
+    """(B, F, R)."""
 
     def to(self, device: torch.device) -> WaveBatch:
         """The batch on ``device``."""
@@ -75,7 +80,7 @@ def collate_waves(samples: Sequence[WaveSample], samples_per_frame: int) -> Wave
     frames = torch.tensor([sample.frames for sample in samples])
     valid = torch.tensor([sample.valid for sample in samples])
     bandwidth = torch.tensor([sample.bandwidth for sample in samples], dtype=torch.float32)
-    return WaveBatch(source, frames, sound, valid, bandwidth)
+    return WaveBatch(source, frames, sound, valid, bandwidth, torch.stack([sample.reference for sample in samples]))
 
 
 def fit_length(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
@@ -96,6 +101,7 @@ class WaveClipData(Dataset[WaveSample]):
         seed: of the run; with a sample's key it determines its augmentation.
         augment: what to do to the crops, or None for the centre crop; its ``speed`` is not used.
         window: with ``augment``, a random stretch of this many video frames instead of the whole clip.
+        references: whose voice each clip is told; none if not given.
         cache: keep decoded clips in memory.
         on_load: called after every clip that is loaded into the cache at construction.
     """
@@ -110,11 +116,12 @@ class WaveClipData(Dataset[WaveSample]):
         seed: int = 0,
         augment: AugmentConfig | None = None,
         window: int | None = None,
+        references: References | None = None,
         cache: bool = True,
         on_load: Callable[[], None] | None = None,
     ) -> None:
         self.rows, self.mel, self.encoder, self.bandwidth = rows, mel, encoder, bandwidth
-        self.seed, self.augment, self.window = seed, augment, window
+        self.seed, self.augment, self.window, self.references = seed, augment, window, references
         self._cache: list[tuple[NDArray[np.uint8], NDArray[np.float32], int]] | None = None
         if cache:
             self._cache = []
@@ -129,6 +136,7 @@ class WaveClipData(Dataset[WaveSample]):
     def __getitem__(self, key: SampleKey | int) -> WaveSample:
         index = key if isinstance(key, int) else key.sample
         crops, sound, valid = self._cache[index] if self._cache is not None else self._load(self.rows[index])
+        rng = None
         if self.augment is None or isinstance(key, int):
             crops = centre_crop(crops, self.encoder.crop)
         else:
@@ -140,7 +148,16 @@ class WaveClipData(Dataset[WaveSample]):
                 valid = min(max(valid - first * rate, 0), len(sound))
             crops = augment_crops(crops, self.encoder.crop, self.augment, rng)
         pictures = torch.from_numpy(np.ascontiguousarray(crops))
-        return WaveSample(pictures, torch.from_numpy(sound.copy()), len(crops), valid, self.bandwidth)
+        reference = self._reference(index, rng)
+        return WaveSample(pictures, torch.from_numpy(sound.copy()), len(crops), valid, self.bandwidth, reference)
+
+    def _reference(self, index: int, rng: np.random.Generator | None) -> Tensor:
+        if self.references is None:
+            return no_reference(self.mel.n_mels)
+        other = self.references.other(index, rng)
+        _, sound, valid = self._cache[other] if self._cache is not None else self._load(self.rows[other])
+        mel = log_mel(torch.from_numpy(sound)[None], self.mel)[0]
+        return self.references.reference(mel, valid // self.mel.hop_length, rng)
 
     def _load(self, row: ClipRow) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
         check_rates(row, self.mel)

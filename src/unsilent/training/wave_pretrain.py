@@ -14,8 +14,10 @@ from accelerate import Accelerator
 from torch.utils.data import Dataset
 from torch.utils.tensorboard import SummaryWriter
 
+from unsilent.features import MelConfig
 from unsilent.training.corrupt import CorruptedSpeech, CorruptSample, SpeechMixture
 from unsilent.training.order import SampleKey, StepOrder
+from unsilent.training.pretrain import reference_mels
 from unsilent.training.wave import Metrics, WaveTask
 from unsilent.training.wave_data import WaveSample
 from unsilent.training.wave_recipe import PretrainWaveRecipe
@@ -23,23 +25,24 @@ from unsilent.training.wave_recipe import PretrainWaveRecipe
 __all__ = ["PretrainWaveTask"]
 
 
-def _wave_sample(item: CorruptSample, samples_per_frame: int) -> WaveSample:
-    frames = max(1, -(-item.valid_samples // samples_per_frame))
+def _wave_sample(item: CorruptSample, mel: MelConfig) -> WaveSample:
+    frames = max(1, -(-item.valid_samples // mel.samples_per_frame))
     heard, clean = (torch.from_numpy(np.array(each, np.float32)) for each in (item.heard, item.clean))
-    return WaveSample(heard, clean, frames, item.valid_samples, item.bandwidth)
+    reference = reference_mels([item.reference], mel)[0]
+    return WaveSample(heard, clean, frames, item.valid_samples, item.bandwidth, reference)
 
 
 class _WaveSpeech(Dataset[WaveSample]):
     """What the encoder hears, with the speech that it is to become."""
 
-    def __init__(self, speech: CorruptedSpeech, samples_per_frame: int) -> None:
-        self.speech, self.samples_per_frame = speech, samples_per_frame
+    def __init__(self, speech: CorruptedSpeech, mel: MelConfig) -> None:
+        self.speech, self.mel = speech, mel
 
     def __len__(self) -> int:
         return len(self.speech)
 
     def __getitem__(self, key: SampleKey) -> WaveSample:
-        return _wave_sample(self.speech[key], self.samples_per_frame)
+        return _wave_sample(self.speech[key], self.mel)
 
 
 class PretrainWaveTask(WaveTask):
@@ -55,11 +58,11 @@ class PretrainWaveTask(WaveTask):
         self, recipe: PretrainWaveRecipe, accelerator: Accelerator, on_load: Callable[[], None] | None = None
     ) -> None:
         self.recipe = recipe
-        frame = recipe.model.mel.samples_per_frame
-        self._speech = SpeechMixture(recipe.data, recipe.model.mel, recipe.run.seed)
-        self._train = _WaveSpeech(self._speech.train, frame)
+        mel, told = recipe.model.mel, recipe.model.speaker
+        self._speech = SpeechMixture(recipe.data, mel, recipe.run.seed, told.reference_frames if told else 0)
+        self._train = _WaveSpeech(self._speech.train, mel)
         # Validation copies clean speech, the same stretches in every run, whatever its seed.
-        self._held_out = [_wave_sample(item, frame) for item in self._speech.held_out(clean=True)]
+        self._held_out = [_wave_sample(item, mel) for item in self._speech.held_out(clean=True)]
         super().__init__(recipe, accelerator)
 
     def data(self) -> _WaveSpeech:

@@ -57,7 +57,12 @@ class Echo:
     def __init__(self, known: list[EvalClip]) -> None:
         self.known = known
 
-    def speak_crops(self, crops: NDArray[np.uint8], /) -> Spoken:
+    voices = False
+
+    def voice_of(self, reference: Samples, /) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def speak_crops(self, crops: NDArray[np.uint8], /, *, voice: NDArray[np.float32] | None = None) -> Spoken:
         return Spoken(self.known[int(crops[0, 0, 0])].real)
 
     def mel(self, samples: Samples, /) -> NDArray[np.float32]:

@@ -80,9 +80,9 @@ def study_of(shards: Path, **changes: Any) -> StudyRecipe:
 
 
 def test_each_arm_changes_one_thing() -> None:
-    recipe = study_of(Path("shards"), arms=["A", "A+", "B", "C", "D", "E", "F", "G"], minutes=[0.05, 0.1], seeds=[0, 1])
+    recipe = study_of(Path("shards"), arms=["A", "A+", "B", "C", "D", "E", "F", "G", "T"], minutes=[0.05, 0.1], seeds=[0, 1])
     runs = {run.name: run for run in plan(recipe, Path("runs"))}
-    assert len(runs) == 8 * 2 * 2 + 5  # speech, shared, reversed, and own for each amount
+    assert len(runs) == 9 * 2 * 2 + 5  # speech, shared, reversed, and own for each amount
     scratch: Any = runs["A-0.05min-seed1"].recipe
     assert runs["A+-0.05min-seed1"].recipe == scratch
     for arm, source, changed in (
@@ -92,12 +92,14 @@ def test_each_arm_changes_one_thing() -> None:
         ("E", "pretrain-speech", {"start"}),
         ("F", "pretrain-own-0.05min", {"start"}),
         ("G", "pretrain-reversed", {"start"}),
+        ("T", "pretrain-speech", {"start"}),
     ):
         run: Any = runs[f"{arm}-0.05min-seed1"]
         assert run.needs == (source,)
         assert run.recipe.start.source == str(Path("runs") / source)
         differs = {name for name in type(scratch).model_fields if getattr(run.recipe, name) != getattr(scratch, name)}
         assert differs == changed | {"name"}
+    assert runs["T-0.1min-seed0"].recipe.start.init == "decoder+temporal"  # type: ignore[union-attr]
     strategies = {arm: runs[f"{arm}-0.1min-seed0"].recipe.start.strategy for arm in "BDE"}  # type: ignore[union-attr]
     assert strategies == {"B": "full", "D": "frozen", "E": "staged"}
     own: Any = runs["pretrain-own-0.1min"].recipe.data

@@ -13,6 +13,7 @@ from unsilent.features import MelConfig, band_edges, mel_filterbank
 from unsilent.training.losses import (
     band_mask,
     best_lags,
+    centre_lags,
     masked_delta_l1,
     masked_l1,
     multi_resolution_stft,
@@ -123,6 +124,11 @@ def test_the_lag_of_each_item_is_found() -> None:
     assert best_lags(predicted, true, mask, 5).tolist() == lags.tolist()
     # A prediction that says nothing about time stays where it is.
     assert best_lags(torch.zeros_like(true), torch.ones_like(true), mask, 5).tolist() == [0, 0, 0]
+
+
+def test_lags_that_all_clips_share_are_none() -> None:
+    for lags, left in (([3, 3, 3], [0, 0, 0]), ([1, 2, 6], [-2, -1, 3]), ([-2, -1], [0, 1]), ([4], [0])):
+        assert centre_lags(torch.tensor(lags), alone=True).tolist() == left
 
 
 def test_bands_above_the_bandwidth_do_not_count() -> None:

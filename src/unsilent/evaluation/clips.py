@@ -117,7 +117,7 @@ def _load(clip: Clip, *, crops: bool, cache: Path | None) -> EvalClip | _Unusabl
         mouth = mouth_crops(clip.path, cache) if crops else np.zeros((0, 96, 96), np.uint8)
     except (MediaError, FaceError) as error:
         return _Unusable(clip.id, str(error))
-    return EvalClip(clip.id, clip.text, real, mouth, clip.path)
+    return EvalClip(clip.id, clip.text, real, mouth, clip.path, clip.speaker)
 
 
 def load_clips(

@@ -9,6 +9,7 @@ pesq_nb    narrow-band PESQ, MOS-LQO by P.862.1, 1.0 to 4.6, of signals at **16 
 pesq_wb    wide-band PESQ, MOS-LQO by P.862.2, 1.0 to 4.7, of signals at 16 kHz
 mel_l1     mean absolute difference of natural-log mels, 0 upwards, lower is better (:mod:`unsilent.features`)
 dnsmos     DNSMOS P.835 overall, 1 to 5, no reference (Reddy et al. 2022), at 16 kHz
+speaker    cosine of the two recordings' speaker embeddings, about .8 for one voice (`unsilent.evaluation.speaker`)
 ..._aligned STOI and ESTOI after the degraded signal is moved to where it fits best (`unsilent.evaluation.alignment`)
 offset_ms  how far that is, without sign
 ========== ===================================================================================================
@@ -52,6 +53,7 @@ __all__ = [
     "pesq_nb",
     "pesq_wb",
     "resample",
+    "speaker",
     "stoi",
     "stoi_aligned",
 ]
@@ -230,6 +232,17 @@ def dnsmos(reference: Samples, degraded: Samples) -> float:
     return overall(np.clip(resample(degraded, RATE), -1, 1))
 
 
+def speaker(reference: Samples, degraded: Samples) -> float:
+    """Cosine, 0 to 1, of the speaker embeddings of the two signals, each at 16 kHz.
+
+    Raises:
+        EvaluationError: resemblyzer (for its network) is missing, a signal holds no speech, or the lengths do not fit.
+    """
+    from unsilent.evaluation.speaker import RATE, embed
+
+    return float(np.dot(*(embed(resample(signal, RATE)) for signal in _audible(reference, degraded))))
+
+
 METRICS: Final[Mapping[str, Callable[[Samples, Samples], float]]] = {
     "stoi": stoi,
     "estoi": estoi,
@@ -237,6 +250,7 @@ METRICS: Final[Mapping[str, Callable[[Samples, Samples], float]]] = {
     "pesq_wb": pesq_wb,
     "mel_l1": mel_l1,
     "dnsmos": dnsmos,
+    "speaker": speaker,
     "stoi_aligned": stoi_aligned,
     "estoi_aligned": estoi_aligned,
     "offset_ms": offset_ms,
@@ -244,7 +258,9 @@ METRICS: Final[Mapping[str, Callable[[Samples, Samples], float]]] = {
 """Name -> function of (reference, degraded)."""
 
 HIGHER_IS_BETTER: Final[Mapping[str, bool]] = {
-    **dict.fromkeys(("stoi", "estoi", "pesq_nb", "pesq_wb", "dnsmos", "stoi_aligned", "estoi_aligned"), True),
+    **dict.fromkeys(
+        ("stoi", "estoi", "pesq_nb", "pesq_wb", "dnsmos", "speaker", "stoi_aligned", "estoi_aligned"), True
+    ),
     **dict.fromkeys(("mel_l1", "offset_ms", "wer_constrained", "wer_free"), False),
 }
 """Direction of every metric of a report."""

@@ -16,7 +16,7 @@ from unsilent.evaluation.statistics import SEED
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SYSTEMS", "EvalClip", "Speaker", "System", "derangement", "model_systems", "needs_crops"]
+__all__ = ["SYSTEMS", "EvalClip", "Speaker", "System", "derangement", "lenders", "model_systems", "needs_crops"]
 
 SYSTEMS: Final[Mapping[str, str]] = {
     "model": "speech from the mouth crops of the clip",
@@ -37,6 +37,7 @@ class EvalClip:
         real: (n,) float32, the real sound at 24 kHz.
         crops: (T, 96, 96) uint8 mouth crops at 25 frames/s; T may be 0 where no system needs them.
         source: the file it was read from, if any.
+        speaker: who speaks; the same name means the same voice.
     """
 
     id: str
@@ -44,6 +45,7 @@ class EvalClip:
     real: Samples
     crops: NDArray[np.uint8]
     source: Path | None = None
+    speaker: str | None = None
 
 
 System = Callable[[EvalClip], Samples]
@@ -58,8 +60,17 @@ class _Spoken(Protocol):
 class Speaker(Protocol):
     """What is asked of a synthesizer (:class:`unsilent.synthesis.Synthesizer` is one)."""
 
-    def speak_crops(self, crops: NDArray[np.uint8], /) -> _Spoken:
-        """(T, 96, 96) mouth crops to speech."""
+    @property
+    def voices(self) -> bool:
+        """Whether it can be told whose voice to speak with."""
+        ...
+
+    def voice_of(self, reference: Samples, /) -> NDArray[np.float32]:
+        """(n,) samples to the embedding of their voice."""
+        ...
+
+    def speak_crops(self, crops: NDArray[np.uint8], /, *, voice: NDArray[np.float32] | None = None) -> _Spoken:
+        """(T, 96, 96) mouth crops to speech, with a voice where there is a choice."""
         ...
 
     def mel(self, samples: Samples, /) -> NDArray[np.float32]:
@@ -98,18 +109,35 @@ def derangement(texts: Sequence[str | None], *, seed: int = SEED) -> list[int]:
     return partners
 
 
+def lenders(clips: Sequence[EvalClip]) -> dict[str, EvalClip]:
+    """For every clip, by its id, the next of the same speaker, which can lend its voice; none if alone."""
+    groups: dict[str, list[EvalClip]] = {}
+    for clip in clips:
+        if clip.speaker is not None:
+            groups.setdefault(clip.speaker, []).append(clip)
+    return {
+        clip.id: group[(place + 1) % len(group)]
+        for group in groups.values()
+        if len(group) > 1
+        for place, clip in enumerate(group)
+    }
+
+
 def needs_crops(names: Sequence[str]) -> bool:
     """Whether one of the systems looks at the mouth."""
     return not set(names).isdisjoint({"model", "shuffled"})
 
 
-def model_systems(speaker: Speaker | None, clips: Sequence[EvalClip], names: Sequence[str]) -> dict[str, System]:
+def model_systems(
+    speaker: Speaker | None, clips: Sequence[EvalClip], names: Sequence[str], *, told: bool = True
+) -> dict[str, System]:
     """The systems called ``names`` (see :data:`SYSTEMS`) for a model and the clips it is evaluated on.
 
     Args:
         speaker: the model; may be None if only ``real`` is asked for.
         clips: all clips of the evaluation; ``shuffled`` picks its partners among them.
         names: in the order of the report.
+        told: tell a model that has a choice of voices the clip's, by another clip of the same speaker.
 
     Raises:
         EvaluationError: there is no such system, it needs a model, or no shuffle exists.
@@ -120,11 +148,18 @@ def model_systems(speaker: Speaker | None, clips: Sequence[EvalClip], names: Seq
         if name != "real" and speaker is None:
             raise EvaluationError(f"{name}: needs a model; give one or evaluate the system `real` alone")
     systems: dict[str, System] = {"real": lambda clip: clip.real}
+    lent = lenders(clips) if told and speaker is not None and speaker.voices else {}
+
+    def speak(clip: EvalClip, crops: NDArray[np.uint8]) -> Samples:
+        assert speaker is not None
+        lender = lent.get(clip.id)
+        return speaker.speak_crops(crops, voice=speaker.voice_of(lender.real) if lender else None).samples
+
     if speaker is not None:
-        systems["model"] = lambda clip: speaker.speak_crops(clip.crops).samples
+        systems["model"] = lambda clip: speak(clip, clip.crops)
         systems["vocoder"] = lambda clip: speaker.vocode(speaker.mel(clip.real))
     if speaker is not None and "shuffled" in names:
         partners = derangement([clip.text for clip in clips])
         other = {clip.id: clips[partner] for clip, partner in zip(clips, partners, strict=True)}
-        systems["shuffled"] = lambda clip: speaker.speak_crops(other[clip.id].crops).samples
+        systems["shuffled"] = lambda clip: speak(clip, other[clip.id].crops)
     return {name: systems[name] for name in names}

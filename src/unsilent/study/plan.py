@@ -98,7 +98,8 @@ def _named(recipe: PretrainRecipe, name: str) -> Pretraining:
 def _finetuning(recipe: StudyRecipe, arm: ArmName, minutes: float, seed: int, source: Path | None) -> TrainRecipe:
     base = recipe.finetune
     strategy = {"D": "frozen", "E": "staged"}.get(arm, "full")
-    start = StartConfig(init="decoder", source=str(source), strategy=strategy) if source else StartConfig()  # type: ignore[arg-type]
+    init = "decoder+temporal" if arm == "T" else "decoder"
+    start = StartConfig(init=init, source=str(source), strategy=strategy) if source else StartConfig()  # type: ignore[arg-type]
     model = base.model.model_copy(update={"split_norm": arm != "C"})
     # With less video an epoch is shorter: judge all runs after about as many steps.
     every = round(base.run.validate_every * max(recipe.minutes) / minutes)

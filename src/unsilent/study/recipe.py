@@ -12,7 +12,7 @@ from unsilent.training.recipe import TrainRecipe
 
 __all__ = ["ABOUT", "ArmName", "StudyRecipe"]
 
-ArmName = Literal["A", "A+", "B", "C", "D", "E", "F", "G"]
+ArmName = Literal["A", "A+", "B", "C", "D", "E", "F", "G", "T"]
 ABOUT: dict[ArmName, str] = {
     "A": "scratch",
     "A+": "scratch, as many steps as pre-training and fine-tuning together",
@@ -22,6 +22,7 @@ ABOUT: dict[ArmName, str] = {
     "E": "as B, unfrozen layer by layer",
     "F": "decoder pre-trained on the sound of the same clips only",
     "G": "as B, pre-trained on speech played backwards",
+    "T": "as B, with the temporal module handed over too (our addition)",
 }
 """What every arm is."""
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -20,6 +20,7 @@ from unsilent.files import atomic_path
 from unsilent.study.plan import Finetuning, Pretraining, plan
 from unsilent.study.recipe import StudyRecipe
 from unsilent.study.scores import ClipScores, score_run
+from unsilent.training import plateau
 from unsilent.workers import start_worker
 
 __all__ = ["DONE", "RunResult", "read_result", "run_study"]
@@ -129,7 +130,7 @@ def run_one(recipe: StudyRecipe, run: Pretraining | Finetuning, folder: Path, th
     scores = score_run(place / "best", run.recipe.data.shards, recipe.test) if isinstance(run, Finetuning) else None
     curve = read_curve(place)
     best_step, best = max(curve, key=lambda point: point[1])
-    times = [line["time"] for line in read_history(place)]
+    times = [line["time"] for line in plateau.read_history(place)]
     last = curve[-1][0]
     ended: Ended = "bound"
     if isinstance(run, Pretraining) or (steps is not None and last >= steps):
@@ -169,28 +170,11 @@ def read_result(folder: Path) -> RunResult | None:
         raise StudyError(f"{path}: is damaged; delete it, and the run is scored again") from error
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Lines of a run's history, in order; those of steps that were done again after a crash only once, as last seen."""
-    lines: dict[tuple[str, int], dict[str, Any]] = {}
-    with open(folder / "history.jsonl", encoding="utf-8") as handle:
-        for text in handle:
-            try:
-                line = json.loads(text)
-            except ValueError:  # the last line of a run that was killed
-                continue
-            lines[line["group"], line["step"]] = line
-    return sorted(lines.values(), key=lambda line: line["step"])
-
-
 def read_curve(folder: Path) -> list[tuple[int, float]]:
     """(step, estimated ESTOI) of every validation of a run."""
-    return [(line["step"], 1 - line[CURVE]) for line in read_history(folder) if line["group"] == "validation"]
+    return [(step, 1 - loss) for step, loss in plateau.read_curve(folder, CURVE)]
 
 
 def is_flat(folder: Path, recipe: StudyRecipe) -> bool:
     """Whether the last validations brought nothing better."""
-    scores = [score for _, score in read_curve(folder)]
-    if len(scores) <= recipe.flat:
-        return False
-    before = max(scores[: -recipe.flat])
-    return max(scores[-recipe.flat :]) < before + recipe.least_gain
+    return plateau.is_flat([score for _, score in read_curve(folder)], recipe.flat, recipe.least_gain)

@@ -7,14 +7,16 @@ do not count because its bandwidth ends below them (`band_mask`).
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 from unsilent.features import MelConfig, band_edges, stft_magnitude
+from unsilent.nn.norm import world_size
 
 __all__ = [
     "band_mask",
     "best_lags",
+    "centre_lags",
     "masked_delta_l1",
     "masked_l1",
     "multi_resolution_stft",
@@ -64,7 +66,7 @@ def best_lags(predicted: Tensor, target: Tensor, mask: Tensor, reach: int, price
         target: (B, F, M).
         mask: (B, M), frames of the target that count.
         reach: largest lag, in frames.
-        price: added to the L1 for every frame of lag, so that the model's own timing does not drift.
+        price: added to the L1 for every frame of lag, so that no clip is moved for nothing.
 
     Returns:
         (B,) int64 lags in [-reach, reach]; frame ``m + lag`` of the target belongs to frame ``m`` of the prediction.
@@ -77,6 +79,22 @@ def best_lags(predicted: Tensor, target: Tensor, mask: Tensor, reach: int, price
             total = weight.sum((1, 2)).clamp(min=1) * predicted.shape[1]
             costs.append(((predicted - moved).abs() * weight).sum((1, 2)) / total + price * abs(lag))
         return torch.stack(costs).argmin(0) - reach
+
+
+@torch.no_grad()
+def centre_lags(lags: Tensor, *, alone: bool) -> Tensor:
+    """Lags (B,) less their rounded mean: clips may be out of step, but a model that is late for all of them is late.
+
+    Without this, a model that may move its targets is free to settle on any timing.
+
+    Args:
+        lags: of this process's clips.
+        alone: take the mean over these; else over those of all processes.
+    """
+    total = torch.tensor([float(lags.sum()), float(len(lags))], dtype=torch.float64, device=lags.device)
+    if not alone and world_size() > 1:
+        distributed.all_reduce(total)
+    return lags - int((total[0] / total[1]).round())
 
 
 def shift_frames(target: Tensor, mask: Tensor, lags: Tensor) -> tuple[Tensor, Tensor]:

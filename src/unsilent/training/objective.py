@@ -11,6 +11,7 @@ from unsilent.features import MelConfig
 from unsilent.training.intelligibility import mel_estoi
 from unsilent.training.losses import (
     best_lags,
+    centre_lags,
     masked_delta_l1,
     masked_l1,
     shift_frames,
@@ -48,7 +49,8 @@ class MelObjective:
         if judged:
             losses["estoi_unmoved"] = mel_estoi(predicted, target, heard, self.mel).mean()
         if self.weights.lag:
-            target, heard = shift_frames(target, heard, best_lags(predicted, target, heard, self.weights.lag))
+            lags = centre_lags(best_lags(predicted, target, heard, self.weights.lag), alone=judged)
+            target, heard = shift_frames(target, heard, lags)
         mask = heard if bands is None else heard[:, None] & bands[:, :, None]
         losses["l1"] = masked_l1(predicted, target, mask)
         losses["spectral_convergence"] = spectral_convergence(predicted, target, mask)

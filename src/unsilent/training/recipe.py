@@ -119,8 +119,9 @@ class LossConfig(RecipeModel):
     delta: float = Field(0.0, ge=0)
     """L1 of the first difference over time (our addition)."""
     lag: int = Field(0, ge=0)
-    """Largest lag, in mel frames, by which a clip's target may be moved to where it fits the prediction best: for
-    corpora whose picture and sound are out of step (our addition); 0 takes targets as they are."""
+    """Largest lag, in mel frames, by which a clip's target may be moved to where it fits the prediction best, against
+    the mean lag of its batch: for corpora whose picture and sound are out of step (our addition); 0 takes targets as
+    they are."""
     estoi: float = Field(0.0, ge=0)
     """1 - ESTOI, estimated from the mels (our addition)."""
     content: float = Field(0.0, ge=0)

@@ -24,7 +24,7 @@ from unsilent.shards import ShardReader
 from unsilent.training.adversary import Adversary
 from unsilent.training.finetune import Thaw, parameter_groups, start
 from unsilent.training.intelligibility import mel_estoi
-from unsilent.training.losses import best_lags, shift_frames
+from unsilent.training.losses import best_lags, centre_lags, shift_frames
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import StartConfig
 from unsilent.training.reduce import average_gradients, clip_gradients, global_mean
@@ -137,7 +137,7 @@ class WaveTask:
         mine, wanted = log_mel(made, mel), log_mel(true, mel)
         keep = heard.mel(mel, wanted.shape[2])
         if weights.lag:
-            lags = best_lags(mine, wanted, keep.any(1), weights.lag)
+            lags = centre_lags(best_lags(mine, wanted, keep.any(1), weights.lag), alone=mean is local_mean)
             true, heard = heard.moved(true, lags * mel.hop_length)
             wanted, _ = shift_frames(wanted, keep.any(1), lags)
             keep = heard.mel(mel, wanted.shape[2])

@@ -41,7 +41,7 @@ class WaveLossConfig(RecipeModel):
     """Of discriminators; critics have none."""
     lag: int = Field(0, ge=0)
     """Largest lag, in mel frames, by which a clip's sound may be moved to where it fits what was made of its picture
-    best; 0 takes it as it is."""
+    best, against the mean lag of its batch; 0 takes it as it is."""
 
     @model_validator(mode="after")
     def _check(self) -> WaveLossConfig:

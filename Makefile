@@ -29,7 +29,9 @@ $(VENV)/.core: pyproject.toml $(CONSTRAINTS) | $(PY)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,eval]'
+	$(PIP) --editable '.[dev,eval,talker]'
+	# For its network file alone: what else it asks for is not needed, and compiles.
+	$(PIP) --no-deps resemblyzer==0.1.4
 	@touch $@
 
 test: $(VENV)/.dev  ## run the tests but the slow ones

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unsilent.evaluation import EvalClip, Report, Speaker
     from unsilent.evaluation.wer import Grammar
 
-__all__ = ["app", "folder", "grid"]
+__all__ = ["app", "folder", "grid", "talker"]
 
 _log = logging.getLogger("unsilent.evaluation")
 
@@ -40,7 +40,7 @@ MetricsOption = Annotated[
     typer.Option(
         "--metrics",
         metavar="NAMES",
-        help="Of stoi, estoi, pesq_nb, pesq_wb, mel_l1, dnsmos, stoi_aligned, estoi_aligned, offset_ms, "
+        help="Of stoi, estoi, pesq_nb, pesq_wb, mel_l1, dnsmos, speaker, stoi_aligned, estoi_aligned, offset_ms, "
         "wer_constrained, wer_free; all by default.",
     ),
 ]
@@ -111,6 +111,35 @@ def folder(
         "folder", split, model, _names(systems), _names(metrics), limit, workers, cache, recogniser, save_audio
     )
     _show(_evaluate(clips, options, None), json_to)
+
+
+@app.command()
+def talker(
+    root: RootArgument,
+    split: Annotated[
+        str, typer.Option("--split", metavar="NAME", help="talker-test, or talker-unseen for unseen talkers.")
+    ] = "talker-test",
+    model: ModelOption = "talker",
+    systems: SystemsOption = None,
+    metrics: MetricsOption = None,
+    limit: LimitOption = None,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
+    recogniser: RecogniserOption = None,
+    save_audio: SaveOption = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Evaluate on synthetic clips that `unsilent talker` made; the figures say nothing about real people."""
+    from unsilent.corpora.grid import GRAMMAR
+    from unsilent.corpora.talker import TalkerCorpus
+
+    corpus = TalkerCorpus(root)
+    words = tuple(tuple(slot.values()) for slot in GRAMMAR) if corpus.sentences == "grid" else None
+    options = _Options(
+        "talker", split, model, _names(systems), _names(metrics), limit, workers, cache, recogniser, save_audio
+    )
+    _show(_evaluate(corpus.clips(split), options, words), json_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +238,7 @@ _HEADS = {
     "pesq_wb": "PESQ wb 16 kHz",
     "mel_l1": "mel L1 (lower is better)",
     "dnsmos": "DNSMOS",
+    "speaker": "speaker, cosine",
     "stoi_aligned": "STOI, offset taken out",
     "estoi_aligned": "ESTOI, offset taken out",
     "offset_ms": "offset, ms",
@@ -229,6 +259,8 @@ def _show(found: Report, json_to: str | None) -> None:
     screen.print(_results(found))
     for line in _notes(found):
         screen.print(line, markup=False)
+    if found.corpus == "talker":
+        screen.print("These clips are synthetic: a drawn face, a synthesised voice.")
     if found.corpus == "grid":
         screen.print(_published())
         screen.print(PROTOCOL_NOTE, markup=False)

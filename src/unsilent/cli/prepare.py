@@ -12,9 +12,10 @@ from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, re
 
 if TYPE_CHECKING:
     from unsilent.corpora import Clip, FolderCorpus, GridCorpus
+    from unsilent.corpora.talker import TalkerCorpus
     from unsilent.prepare import Report
 
-__all__ = ["app", "folder", "grid", "speech"]
+__all__ = ["app", "folder", "grid", "speech", "talker"]
 
 app = typer.Typer(help="Turn a corpus into Parquet shards to train from. A run that was stopped goes on where it was.")
 
@@ -70,6 +71,23 @@ def folder(
 
 
 @app.command()
+def talker(
+    root: RootArgument,
+    out: OutArgument,
+    split: SplitOption = None,
+    speakers: SpeakersOption = None,
+    fps: FpsOption = 25,
+    workers: WorkersOption = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Prepare a synthetic corpus that `unsilent talker` made."""
+    from unsilent.corpora.talker import TalkerCorpus
+
+    _prepare(TalkerCorpus(root), out, split, speakers, fps, workers, json_to)
+
+
+@app.command()
 def speech(
     sources: Annotated[
         list[str],
@@ -103,7 +121,7 @@ def speech(
 
 
 def _prepare(
-    corpus: GridCorpus | FolderCorpus,
+    corpus: GridCorpus | FolderCorpus | TalkerCorpus,
     out: Path,
     splits: list[str] | None,
     speakers: str | None,
@@ -125,7 +143,7 @@ def _prepare(
 
 
 def _select(
-    corpus: GridCorpus | FolderCorpus, splits: list[str] | None, speakers: Collection[str] | None
+    corpus: GridCorpus | FolderCorpus | TalkerCorpus, splits: list[str] | None, speakers: Collection[str] | None
 ) -> list[Clip]:
     from unsilent.errors import CorpusError
 
@@ -139,7 +157,7 @@ def _select(
     return list(clips.values())
 
 
-def _show(corpus: GridCorpus | FolderCorpus, result: Report, out: Path, json_to: str | None) -> None:
+def _show(corpus: GridCorpus | FolderCorpus | TalkerCorpus, result: Report, out: Path, json_to: str | None) -> None:
     from rich.table import Table
 
     table = Table("clips", "number", "example", title=f"{corpus.root} -> {out}", title_justify="left")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unsilent.errors import ShardError
+from unsilent.errors import OutputError, ShardError
 from unsilent.files import atomic_path
 from unsilent.shards.schema import CLIPS, SHARD_BYTES, ShardFormat
 
@@ -94,7 +94,8 @@ class ShardWriter:
         """Throw the unfinished shard away."""
         self._rows, self._buffered, self._written = [], 0, 0
         if self._parquet is not None:
-            self._parquet.close()
+            with suppress(OSError):  # it writes its end, for which a full disk has no room
+                self._parquet.close()
         file, self._file, self._parquet = self._file, None, None
         if file is not None:
             with suppress(_DiscardError):
@@ -125,9 +126,18 @@ class ShardWriter:
                 write_statistics=list(self.layout.statistics),
                 write_page_checksum=True,
             )
-        self._parquet.write_table(table, row_group_size=len(self._rows))
+        with self._full_disk():
+            self._parquet.write_table(table, row_group_size=len(self._rows))
         self._written += self._buffered
         self._rows, self._buffered = [], 0
+
+    @contextmanager
+    def _full_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"{self._path()}: cannot be written ({reason}); make room and run it again") from error
 
     def _path(self) -> Path:
         return self.folder / f"{self.layout.stem}-{self._next:05d}.parquet"
@@ -137,7 +147,8 @@ class ShardWriter:
             self._flush()
         assert self._parquet is not None
         assert self._file is not None
-        self._parquet.close()
+        with self._full_disk():
+            self._parquet.close()
         self._parquet = None
         file, self._file = self._file, None
         file.__exit__(None, None, None)

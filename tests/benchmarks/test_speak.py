@@ -16,12 +16,17 @@ def test_the_peak_is_a_rate() -> None:
     assert 0.1 < matrix_peak(64, 2) < 1e6
 
 
-def test_stages_add_up(talking_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stages_add_up(
+    talking_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path))
     path = tmp_path / "bench.json"
-    assert main(["bench", "speak", str(talking_video), "--repeats", "2", "--json", str(path)]) == 0
+    given = ["bench", "speak", str(talking_video), "--repeats", "2", "--engine", "onnx", "--json", str(path)]
+    assert main(given) == 0
     result = json.loads(path.read_text())
-    for name in ("small", "paper-s"):
+    for name, engine in (("small", "torch"), ("small, onnx", "onnx"), ("paper-s", "torch")):
         row = result[name]
+        assert row["engine"] == engine
         assert row["rtf"] == pytest.approx(row["seconds"] / 1.2)
         assert set(row["stages"]) == set(STAGES)
         # What no stage is charged for (opening the file, copying arrays) must stay small.

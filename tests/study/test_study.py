@@ -80,7 +80,8 @@ def study_of(shards: Path, **changes: Any) -> StudyRecipe:
 
 
 def test_each_arm_changes_one_thing() -> None:
-    recipe = study_of(Path("shards"), arms=["A", "A+", "B", "C", "D", "E", "F", "G", "T"], minutes=[0.05, 0.1], seeds=[0, 1])
+    arms = ["A", "A+", "B", "C", "D", "E", "F", "G", "T"]
+    recipe = study_of(Path("shards"), arms=arms, minutes=[0.05, 0.1], seeds=[0, 1])
     runs = {run.name: run for run in plan(recipe, Path("runs"))}
     assert len(runs) == 9 * 2 * 2 + 5  # speech, shared, reversed, and own for each amount
     scratch: Any = runs["A-0.05min-seed1"].recipe

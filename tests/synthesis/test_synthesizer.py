@@ -97,14 +97,15 @@ def test_a_vocoded_mel_resembles_the_mel_it_came_from(voice: Synthesizer, shared
 
 
 def test_vocoding_in_pieces_equals_one_pass(voice: Synthesizer, talking_video: Path) -> None:
-    assert voice._vocoder is not None
+    context = voice._engine.context_frames
+    assert context is not None
     crops = np.concatenate([track_mouth(read_video(talking_video)).crops] * 10)
     whole = voice.speak_crops(crops)
     in_pieces = np.concatenate(
         list(
             windowed_samples(
                 (whole.mel[:, i : i + 200] for i in range(0, whole.mel.shape[1], 200)), voice.vocode, 240,
-                voice._vocoder.context_frames,
+                context,
             )
         )
     )  # fmt: skip

@@ -157,7 +157,7 @@ def test_stretches(tmp_path: Path) -> None:
 
 
 def test_backwards() -> None:
-    sample = SpeechSample(np.array([1, 2, 3, 0, 0], np.float32), 8000.0, 3, np.arange(2.0)).reversed()
+    sample = SpeechSample(np.array([1, 2, 3, 0, 0], np.float32), 8000.0, 3, np.arange(2, dtype=np.float32)).reversed()
     assert sample.samples.tolist() == [3, 2, 1, 0, 0]
     assert sample.valid_samples == 3
 

@@ -109,7 +109,7 @@ def test_the_speaker_encoder_is_handed_over_with_the_decoder(voices: Path, tmp_p
     train(recipe, tmp_path / "run")
     source = load_reconstructor(tmp_path / "run" / "best")[0]
     model = VideoTask(recipe, Accelerator(cpu=True)).modules["model"]
-    assert not torch.equal(model.speaker.unknown, source.speaker.unknown)  # type: ignore[union-attr]
+    assert not torch.equal(model.speaker.unknown, source.speaker.unknown)  # type: ignore[union-attr, arg-type]
     hand_over(model, tmp_path / "run" / "best", ["decoder"])  # type: ignore[arg-type]
     for name, value in source.speaker.state_dict().items():  # type: ignore[union-attr]
         assert torch.equal(value, model.speaker.state_dict()[name]), name  # type: ignore[union-attr]

@@ -19,6 +19,7 @@ def speak(
     video: Annotated[Path, typer.Argument(help="A clip of someone talking, best of 3 s.")] = GRID_CLIP,
     model: Annotated[str, typer.Option(help="A shipped model, or a model folder.")] = "grid",
     repeats: Annotated[int, typer.Option(min=1, help="Warm runs; the median counts.")] = 7,
+    engine: Annotated[str, typer.Option(help="onnx: measure ONNX Runtime beside torch.")] = "torch",
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -27,16 +28,18 @@ def speak(
 
     from unsilent.benchmarks.speak import STAGES, bench_speak
 
-    result = bench_speak(video, model, repeats)
+    result = bench_speak(video, model, repeats, engine)
     about = f"{result['video']['seconds']:.2f} s of video, {result['threads']} threads, median of {repeats}"
     table = Table(title=f"speak (RTF: real-time factor), {about}")
-    for title in ("model", "RTF", "seconds", "first", *STAGES):
-        table.add_column(title, justify="left" if title == "model" else "right")
-    for name in ("small", "paper-s"):
-        row = result[name]
+    for title in ("model", "engine", "RTF", "seconds", "first", *STAGES):
+        table.add_column(title, justify="left" if title in ("model", "engine") else "right")
+    for name, row in result.items():
+        if not isinstance(row, dict) or "rtf" not in row:
+            continue
         shares = [f"{1000 * row['stages'][stage]:.0f} ms {100 * row['shares'][stage]:.0f} %" for stage in STAGES]
         table.add_row(
-            f"{name} ({row['model']})",
+            f"{name.partition(',')[0]} ({row['model']})",
+            row["engine"],
             f"{row['rtf']:.3f}",
             f"{row['seconds']:.3f}",
             f"{row['first_seconds']:.2f}",

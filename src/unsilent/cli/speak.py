@@ -12,6 +12,7 @@ from unsilent.errors import OutputError, UnsilentError
 
 if TYPE_CHECKING:
     from unsilent.synthesis import Speech, Synthesizer
+    from unsilent.synthesis.reference import Voice
 
 __all__ = ["speak"]
 
@@ -24,10 +25,19 @@ def speak(
         Path | None,
         typer.Option("--output", "-o", help="File to write, or a folder; VIDEO.spoken.mp4 here by default."),
     ] = None,
-    model: Annotated[str, typer.Option(help="A shipped model, or a model folder.")] = "grid",
+    model: Annotated[
+        str, typer.Option(help="A shipped model, a model folder, an exported one, or user/model of the hub.")
+    ] = "grid",
+    engine: Annotated[str, typer.Option(help="What computes the networks: torch, or onnx (ONNX Runtime).")] = "torch",
     face: Annotated[
         int | None,
         typer.Option(help="Which face, from 0, left to right; by default the one whose mouth moves most."),
+    ] = None,
+    voice: Annotated[
+        Path | None,
+        typer.Option(
+            help="A recording of whose voice to speak with, for models that have a choice.", show_default=False
+        ),
     ] = None,
     audio_only: Annotated[bool, typer.Option("--audio-only", help="Write the sound alone, as wav.")] = False,
     spectrogram: Annotated[
@@ -48,12 +58,13 @@ def speak(
         raise OutputError(f"{output or Path.cwd()}: two of the videos have the same name; speak them one at a time")
     from unsilent.synthesis import load
 
-    voice = load(model)
+    synthesizer = load(model, engine=engine)
+    told = synthesizer.voice_of(voice) if voice is not None else None
     results: list[dict[str, Any]] = []
     failed: list[str] = []
     for video, target in zip(found, targets, strict=True):
         try:
-            results.append(_speak_one(voice, video, target, face, spectrogram))
+            results.append(_speak_one(synthesizer, video, target, face, told, spectrogram))
         except UnsilentError as error:
             if not many:
                 raise
@@ -62,23 +73,28 @@ def speak(
     screen = report(json_to)
     for result in results:
         screen.print(f"{result['output']}", markup=False, soft_wrap=True)
-    if voice.card.get("limits") and results:
-        console.print(f"note: {voice.card['limits']}", markup=False, soft_wrap=True)
-    emit_json({"model": voice.name, "clips": results, "failed": failed}, json_to)
+    if synthesizer.card.get("limits") and results:
+        console.print(f"note: {synthesizer.card['limits']}", markup=False, soft_wrap=True)
+    emit_json({"model": synthesizer.name, "engine": synthesizer.engine, "clips": results, "failed": failed}, json_to)
     if failed:
         raise UnsilentError(f"{len(failed)} of {len(found)} videos could not be spoken; the others are written")
 
 
 def _speak_one(
-    voice: Synthesizer, video: Path, target: Path, face: int | None, spectrogram: Path | None
+    synthesizer: Synthesizer,
+    video: Path,
+    target: Path,
+    face: int | None,
+    voice: Voice | None,
+    spectrogram: Path | None,
 ) -> dict[str, Any]:
     from unsilent.media import probe
     from unsilent.synthesis.files import speak_file
 
     info = probe(video)
-    total = info.duration * voice.mel_config.frame_rate if info.has_video and info.duration else None
+    total = info.duration * synthesizer.mel_config.frame_rate if info.has_video and info.duration else None
     with progress(f"Speaking {video.name}", total, "frames") as task:
-        done, speech = speak_file(voice, video, target, face=face, on_frame=task.advance)
+        done, speech = speak_file(synthesizer, video, target, face=face, voice=voice, on_frame=task.advance)
     if spectrogram is not None:
         _draw(speech, spectrogram)
     if done.interpolated:

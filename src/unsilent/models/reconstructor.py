@@ -9,6 +9,7 @@ from unsilent.features import MelConfig
 from unsilent.models.audio import AudioEncoder
 from unsilent.models.config import MelDecoderConfig, ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.decoders import MelDecoder
+from unsilent.models.hub import HubModel
 from unsilent.models.speaker import SpeakerEncoder
 from unsilent.models.video import VideoEncoder
 from unsilent.models.wave import WaveDecoder
@@ -18,12 +19,15 @@ from unsilent.nn.norm import Modality
 __all__ = ["Reconstructor", "build_reconstructor"]
 
 
-class Reconstructor(nn.Module):
+class Reconstructor(nn.Module, HubModel):
     """``decoder(temporal(encoder(x)))``; what is handed over between models is handed over by these three names.
 
     A model with a ``speaker`` encoder is told whose voice to speak with: the embedding stands beside every frame that
     the temporal module reads. Where none is given, the voice is the one that the model learnt to take for unknown ones.
     """
+
+    config: ReconstructorConfig | None = None
+    """What `build_reconstructor` was given."""
 
     def __init__(
         self,
@@ -69,7 +73,7 @@ def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
     """Build the model that ``config`` describes, with fresh weights."""
     temporal, split = config.temporal, config.split_norm
     told = config.speaker.width if config.speaker else 0
-    return Reconstructor(
+    model = Reconstructor(
         _build_encoder(config),
         Conformer(
             config.encoder.out_width + told,
@@ -85,6 +89,8 @@ def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
         config.encoder.input,
         SpeakerEncoder(config.mel, config.speaker) if config.speaker else None,
     )
+    model.config = config
+    return model
 
 
 def _build_encoder(config: ReconstructorConfig) -> nn.Module:

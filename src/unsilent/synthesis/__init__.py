@@ -1,7 +1,7 @@
 """Silent video to speech: files, crops, long clips."""
 
 from unsilent.synthesis.speech import Speech
-from unsilent.synthesis.synthesizer import Synthesizer, load, shipped_models
+from unsilent.synthesis.synthesizer import Synthesizer, find_model, load, shipped_models
 from unsilent.synthesis.windows import WindowPlan
 
-__all__ = ["Speech", "Synthesizer", "WindowPlan", "load", "shipped_models"]
+__all__ = ["Speech", "Synthesizer", "WindowPlan", "find_model", "load", "shipped_models"]

@@ -13,8 +13,9 @@ import numpy as np
 
 from unsilent.errors import MediaError, OutputError
 from unsilent.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES, mux_speech, probe, write_audio
+from unsilent.synthesis.reference import Voice
 from unsilent.synthesis.speech import Speech
-from unsilent.synthesis.synthesizer import Synthesizer
+from unsilent.synthesis.synthesizer import SpeechStream, Synthesizer
 
 __all__ = ["Spoken", "find_videos", "output_path", "speak_file"]
 
@@ -103,14 +104,15 @@ def output_path(video: Path, output: Path | None, *, audio_only: bool, many: boo
 
 
 def speak_file(
-    voice: Synthesizer,
+    synthesizer: Synthesizer,
     video: Path,
     output: Path,
     *,
     face: int | None = None,
+    voice: str | Path | Voice | None = None,
     on_frame: Callable[[], None] | None = None,
 ) -> tuple[Spoken, Speech | None]:
-    """Speak one video into ``output``, a video or audio file by its suffix.
+    """Speak one video into ``output``, a video or audio file by its suffix. Arguments as `Synthesizer.speak`.
 
     Returns:
         What was done, and the speech itself unless the clip is long.
@@ -123,8 +125,9 @@ def speak_file(
     if not info.has_video:
         raise MediaError(f"{video}: holds sound but no video; give a video of someone talking")
     if info.duration > LONG_SECONDS:
-        return _speak_long(voice, video, output, face, on_frame, started), None
-    speech = voice.speak(video, face=face, on_frame=on_frame)
+        stream = synthesizer.stream(video, face=face, voice=voice, on_frame=on_frame)
+        return _speak_long(stream, video, output, synthesizer.sample_rate, started), None
+    speech = synthesizer.speak(video, face=face, voice=voice, on_frame=on_frame)
     before_mux = time.perf_counter()
     speech.save(output)
     now = time.perf_counter()
@@ -138,16 +141,8 @@ def speak_file(
     return done, speech
 
 
-def _speak_long(
-    voice: Synthesizer,
-    video: Path,
-    output: Path,
-    face: int | None,
-    on_frame: Callable[[], None] | None,
-    started: float,
-) -> Spoken:
+def _speak_long(stream: SpeechStream, video: Path, output: Path, sample_rate: int, started: float) -> Spoken:
     """Pieces of speech go to a temporary file of raw samples, which the muxer reads through a memory map."""
-    stream = voice.stream(video, face=face, on_frame=on_frame)
     with tempfile.TemporaryDirectory(prefix="unsilent-") as folder:
         raw = Path(folder) / "samples.f32"
         try:
@@ -159,11 +154,11 @@ def _speak_long(
         samples = np.memmap(raw, dtype=np.float32, mode="r")
         before_mux = time.perf_counter()
         if output.suffix.lower() in AUDIO_SUFFIXES:
-            write_audio(output, samples, voice.sample_rate)
+            write_audio(output, samples, sample_rate)
         else:
-            mux_speech(video, samples, voice.sample_rate, output)
+            mux_speech(video, samples, sample_rate, output)
         now = time.perf_counter()
-        seconds = len(samples) / voice.sample_rate
+        seconds = len(samples) / sample_rate
         del samples  # Windows cannot remove a file that is still mapped
     timings = {**stream.timings, "mux": now - before_mux}
     confidence = stream.confidence / max(1, stream.frames - stream.interpolated)

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from unsilent.errors import CheckpointError, FaceError, MediaError
+from unsilent.export import export_onnx
 from unsilent.face import MouthFrame, MouthTrack, stream_mouth
 from unsilent.features import MelConfig, log_mel
 from unsilent.media import read_video
 from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
-from unsilent.models.folding import fold_batch_norms
+from unsilent.models.hub import download_model, is_hub_id
 from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
 from unsilent.models.public_vocoders import PublicVocoder, mel_differences
 from unsilent.models.reconstructor import Reconstructor
@@ -23,10 +24,13 @@ from unsilent.models.video import centre_crop, resize_crops
 from unsilent.models.vocoder import Vocoder
 from unsilent.synthesis.ahead import ahead
 from unsilent.synthesis.clock import Clock
+from unsilent.synthesis.engine import ENGINES, Engine, TorchEngine
+from unsilent.synthesis.onnx_engine import exported_folder, read_exported
+from unsilent.synthesis.reference import Voice, read_reference
 from unsilent.synthesis.speech import Speech
 from unsilent.synthesis.windows import WindowPlan, windowed_mel, windowed_samples
 
-__all__ = ["SpeechStream", "Synthesizer", "load", "shipped_models"]
+__all__ = ["SpeechStream", "Synthesizer", "find_model", "load", "read_model", "shipped_models"]
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 DEFAULT_MODEL = "grid"
@@ -40,35 +44,75 @@ def shipped_models() -> list[str]:
     return sorted(path.parent.name for path in WEIGHTS.glob("*/card.json"))
 
 
-def load(model: str | Path = DEFAULT_MODEL) -> Synthesizer:
+def load(model: str | Path = DEFAULT_MODEL, *, engine: str = "torch") -> Synthesizer:
     """Load a synthesiser: a video-to-mel model with its vocoder.
 
     A model folder brings its vocoder in ``vocoder/``; one without, such as ``runs/NAME/best``, is heard through the
     shipped one, if their mels are the same.
 
     Args:
-        model: the name of a shipped model, a model folder, or the folder of a training run, whose best model is taken.
+        model: the name of a shipped model, a model folder, the folder of a training run, whose best model is taken, a
+            model of the Hugging Face hub (``user/model`` or ``user/model@revision``), or what ``unsilent export onnx``
+            wrote.
+        engine: ``torch`` or ``onnx`` (ONNX Runtime). A model is exported for the latter once, into the cache; what was
+            exported already speaks through it anyway.
 
     Raises:
-        CheckpointError: there is no such model, it is damaged, or its mel is not the vocoder's.
+        CheckpointError: there is no such model or engine, it is damaged, or its mel is not the vocoder's.
     """
-    folder = Path(model)
-    if not folder.is_dir():
-        folder = WEIGHTS / str(model)
-        if str(model) not in shipped_models():
-            known = ", ".join(shipped_models()) or "none"
-            raise CheckpointError(f"{model}: no such model; shipped: {known}; or give a folder that holds card.json")
-    elif not (folder / CARD).is_file() and (folder / "best" / CARD).is_file():
-        folder = folder / "best"
+    if engine not in ENGINES:
+        raise CheckpointError(f"{engine}: no such engine; give one of {', '.join(ENGINES)}")
+    path = Path(model)
+    if path.suffix.lower() == ".onnx" or ((path / "model.onnx").is_file() and not (path / CARD).is_file()):
+        return Synthesizer.on(*read_exported(path))
+    folder = find_model(model)
+    if engine == "onnx":
+        kept = exported_folder(folder, _vocoder_of(folder), lambda to: export_onnx(*read_model(folder), to))
+        return Synthesizer.on(*read_exported(kept))
+    reconstructor, config, vocoder, card = read_model(folder)
+    return Synthesizer(reconstructor, config, vocoder, card)
+
+
+def read_model(
+    model: str | Path,
+) -> tuple[Reconstructor, ReconstructorConfig, Vocoder | PublicVocoder | None, dict[str, Any]]:
+    """Network, settings, vocoder (None if it needs none) and card of a model that is named as in `load`.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    folder = find_model(model)
     reconstructor, config, card = load_reconstructor(folder, source="video")
     if config.decoder.target == "wave":
-        return Synthesizer(reconstructor, config, None, card)
-    own = folder / VOCODER_FOLDER
-    vocoder, vocoder_config, _ = load_vocoder(own if own.is_dir() else WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER)
+        return reconstructor, config, None, card
+    vocoder, vocoder_config, _ = load_vocoder(_vocoder_of(folder))
     different = mel_differences(vocoder_config.mel, config.mel)
     if different:
         raise CheckpointError(f"{folder}: its mel is not its vocoder's: {different}; put one that fits into vocoder/")
-    return Synthesizer(reconstructor, config, vocoder, card)
+    return reconstructor, config, vocoder, card
+
+
+def find_model(model: str | Path) -> Path:
+    """Folder of a model that is named as in `load`.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        best = folder / "best"
+        return best if not (folder / CARD).is_file() and (best / CARD).is_file() else folder
+    if str(model) in shipped_models():
+        return WEIGHTS / str(model)
+    if is_hub_id(str(model)):
+        return download_model(str(model))
+    known = ", ".join(shipped_models()) or "none"
+    raise CheckpointError(f"{model}: no such model; shipped: {known}; or give a folder that holds card.json")
+
+
+def _vocoder_of(folder: Path) -> Path:
+    own = folder / VOCODER_FOLDER
+    return own if own.is_dir() else WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER
 
 
 class Synthesizer:
@@ -91,9 +135,21 @@ class Synthesizer:
         windows: WindowPlan | None = None,
     ) -> None:
         self.config, self.card, self.windows = config, card, windows or WindowPlan()
-        self._model = fold_batch_norms(reconstructor.eval())
-        self._model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._vocoder = vocoder.eval() if vocoder is not None else None
+        self._engine: Engine = TorchEngine(reconstructor, vocoder)
+
+    @classmethod
+    def on(
+        cls, engine: Engine, config: ReconstructorConfig, card: dict[str, Any], windows: WindowPlan | None = None
+    ) -> Synthesizer:
+        """A synthesiser whose networks run on an engine of one's own; the rest as for the class."""
+        made = cls.__new__(cls)
+        made.config, made.card, made.windows, made._engine = config, card, windows or WindowPlan(), engine
+        return made
+
+    @property
+    def engine(self) -> str:
+        """What computes the networks: ``torch`` or ``onnx``."""
+        return self._engine.name
 
     @property
     def sample_rate(self) -> int:
@@ -105,21 +161,50 @@ class Synthesizer:
         """Name on the model's card."""
         return str(self.card.get("name", "unnamed"))
 
+    @property
+    def voices(self) -> bool:
+        """Whether the model can be told whose voice to speak with."""
+        return self.config.speaker is not None
+
+    def voice_of(self, reference: str | Path | NDArray[np.float32]) -> Voice:
+        """The voice in a recording, for ``voice``: an embedding (S,) of length 1.
+
+        Args:
+            reference: any file with a second or more of one person's speech, or samples (n,) at ``sample_rate``; what
+                comes after half a minute is not heard.
+
+        Raises:
+            MediaError: it cannot be read, is silent or too short.
+            CheckpointError: the model has one voice only.
+        """
+        if not self.voices:
+            raise CheckpointError(f"{self.name}: has no choice of voices; leave the voice out, or choose another model")
+        samples = read_reference(reference, self.sample_rate)
+        return self._engine.voice_of(self.mel(samples))
+
     def speak(
-        self, video: str | Path, *, face: int | None = None, on_frame: Callable[[], None] | None = None
+        self,
+        video: str | Path,
+        *,
+        face: int | None = None,
+        voice: str | Path | Voice | None = None,
+        on_frame: Callable[[], None] | None = None,
     ) -> Speech:
         """Give a video its speech.
 
         Args:
             video: any file that `unsilent.media.read_video` reads.
             face: which face, from left to right; the one whose mouth moves most if not given.
+            voice: a recording of whose voice to speak with, or what `voice_of` made of it; if not given, the one that
+                the model takes for unknown people.
             on_frame: called after every frame that the tracker has seen.
 
         Raises:
-            MediaError: the file cannot be read as video.
+            MediaError: the file cannot be read as video, or the recording not as sound.
             FaceError: there is no usable face.
+            CheckpointError: a voice is given to a model that has no choice of voices.
         """
-        stream = self.stream(video, face=face, on_frame=on_frame)
+        stream = self.stream(video, face=face, voice=voice, on_frame=on_frame)
         frames: list[MouthFrame] = []
         mels: list[NDArray[np.float32]] = []
         samples = np.concatenate(list(stream.pieces(frames.append, mels.append)))
@@ -127,12 +212,27 @@ class Synthesizer:
         return Speech(samples, self.sample_rate, mel, MouthTrack.of(frames), Path(video), stream.timings)
 
     def stream(
-        self, video: str | Path, *, face: int | None = None, on_frame: Callable[[], None] | None = None
+        self,
+        video: str | Path,
+        *,
+        face: int | None = None,
+        voice: str | Path | Voice | None = None,
+        on_frame: Callable[[], None] | None = None,
     ) -> SpeechStream:
         """Speech of a video in pieces, with memory that does not grow with its length. Arguments as `speak`."""
-        return SpeechStream(self, Path(video), face, on_frame)
+        return SpeechStream(self, Path(video), face, self._told(voice), on_frame)
 
-    def speak_crops(self, crops: NDArray[np.uint8]) -> Speech:
+    def _told(self, voice: str | Path | Voice | None) -> Voice | None:
+        if voice is None or isinstance(voice, str | Path):
+            return None if voice is None else self.voice_of(voice)
+        width = self.config.speaker.width if self.config.speaker else 0
+        if voice.shape != (width,):
+            raise CheckpointError(
+                f"{self.name}: a voice of shape {voice.shape} is not of this model; make it by voice_of"
+            )
+        return voice
+
+    def speak_crops(self, crops: NDArray[np.uint8], *, voice: str | Path | Voice | None = None) -> Speech:
         """Speech of mouth crops (T, 96, 96) as `unsilent.face.track_mouth` cuts them, at ``mel_config.frame_rate``.
 
         Raises:
@@ -142,7 +242,7 @@ class Synthesizer:
             raise FaceError("no mouth crops were given")
         clock = Clock()
         mels: list[NDArray[np.float32]] = []
-        samples = np.concatenate(list(self.samples(iter(crops), clock, mels.append)))
+        samples = np.concatenate(list(self.samples(iter(crops), clock, mels.append, self._told(voice))))
         return Speech(samples, self.sample_rate, self._heard(samples, mels), timings=clock.seconds)
 
     def mel(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,31 +250,26 @@ class Synthesizer:
         mel: NDArray[np.float32] = log_mel(torch.from_numpy(samples)[None], self.config.mel)[0].numpy()
         return mel
 
-    @torch.inference_mode()
     def vocode(self, mel: NDArray[np.float32]) -> NDArray[np.float32]:
         """Waveform (M * hop_length,) in [-1, 1] of a log-mel (F, M).
 
         Raises:
             CheckpointError: the model makes waveforms itself and has no vocoder.
         """
-        if self._vocoder is None:
+        if self._engine.context_frames is None:
             raise CheckpointError(f"{self.name}: makes waveforms without a vocoder; choose a model that predicts mels")
-        made: NDArray[np.float32] = self._vocoder(torch.from_numpy(mel)[None])[0].clamp(-1, 1).numpy()
-        return made
+        return self._engine.vocode(mel)
 
-    def predict_mel(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict_mel(self, crops: NDArray[np.uint8], *, voice: str | Path | Voice | None = None) -> NDArray[np.float32]:
         """Log-mel (F, 4 T) of crops (T, 96, 96), in one pass: predicted, or of the waveform that was."""
-        made = self._predict(crops)
-        return made if self._vocoder is not None else self.mel(made)
+        made = self._predict(crops, self._told(voice))
+        return made if self._engine.context_frames is not None else self.mel(made)
 
-    @torch.inference_mode()
-    def _predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _predict(self, crops: NDArray[np.uint8], voice: Voice | None) -> NDArray[np.float32]:
         """The model's own target for crops (T, 96, 96): log-mel (F, 4 T) or samples (960 T,)."""
         encoder = cast(VideoEncoderConfig, self.config.encoder)
         seen = np.ascontiguousarray(centre_crop(resize_crops(crops, encoder.resize), encoder.crop))
-        mask = torch.ones(1, len(seen), dtype=torch.bool)
-        made: NDArray[np.float32] = self._model(torch.from_numpy(seen)[None], mask)[0].numpy()
-        return made
+        return self._engine.reconstruct(seen, voice)
 
     def _heard(self, samples: NDArray[np.float32], mels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """The mel on the way to ``samples``, or theirs where there was none."""
@@ -186,7 +281,11 @@ class Synthesizer:
         return self.config.mel
 
     def samples(
-        self, crops: Iterable[NDArray[np.uint8]], clock: Clock, on_mel: Callable[[NDArray[np.float32]], None]
+        self,
+        crops: Iterable[NDArray[np.uint8]],
+        clock: Clock,
+        on_mel: Callable[[NDArray[np.float32]], None],
+        voice: Voice | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Samples of a stream of crops (96, 96), in pieces; ``on_mel`` is given every piece of mel on the way.
 
@@ -196,13 +295,13 @@ class Synthesizer:
 
         def predict(window: NDArray[np.uint8]) -> NDArray[np.float32]:
             with clock.stage("model"):
-                made = self._predict(window)
+                made = self._predict(window, voice)
                 return made if made.ndim == 2 else made[None]
 
-        if self._vocoder is None:
+        context = self._engine.context_frames
+        if context is None:
             pieces = windowed_mel(crops, predict, self.windows, mel.samples_per_frame)
             return (piece[0] for piece in pieces)
-        context = self._vocoder.context_frames
 
         def vocode(piece: NDArray[np.float32]) -> NDArray[np.float32]:
             with clock.stage("vocoder"):
@@ -219,8 +318,16 @@ class Synthesizer:
 class SpeechStream:
     """One video on its way to speech. `pieces` may be iterated once; the counts are final after that."""
 
-    def __init__(self, voice: Synthesizer, video: Path, face: int | None, on_frame: Callable[[], None] | None) -> None:
-        self._voice, self._video, self._face, self._on_frame = voice, video, face, on_frame
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        video: Path,
+        face: int | None,
+        voice: Voice | None,
+        on_frame: Callable[[], None] | None,
+    ) -> None:
+        self._synthesizer, self._video, self._face, self._on_frame = synthesizer, video, face, on_frame
+        self._voice = voice
         self._clock = Clock()
         self.frames = 0
         self.interpolated = 0
@@ -242,11 +349,11 @@ class SpeechStream:
         Raises:
             MediaError, FaceError: as `Synthesizer.speak`; that a face is in too few frames is known at the end only.
         """
-        return self._voice.samples(self._crops(on_mouth), self._clock, on_mel)
+        return self._synthesizer.samples(self._crops(on_mouth), self._clock, on_mel, self._voice)
 
     def _crops(self, on_mouth: Callable[[MouthFrame], None]) -> Iterator[NDArray[np.uint8]]:
         # Decoding runs beside tracking; what is charged to it is the time that the tracker waits for a frame.
-        fps = self._voice.mel_config.frame_rate
+        fps = self._synthesizer.mel_config.frame_rate
         decoded = self._clock.iterate("decode", ahead(read_video(self._video, fps)))
         mouths = stream_mouth(decoded, face=self._face, name=str(self._video))
         for mouth in self._clock.iterate("face", mouths):

@@ -1,0 +1,8 @@
+"""A model for one person, from that person's own clips and a model that is there already."""
+
+from __future__ import annotations
+
+from unsilent.adaptation.clips import MINIMUM, divide
+from unsilent.adaptation.run import Adapted, adapt, adapted_recipe
+
+__all__ = ["MINIMUM", "Adapted", "adapt", "adapted_recipe", "divide"]

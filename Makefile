@@ -11,7 +11,7 @@ PY = $(VENV)/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-full lint format demo clean
+.PHONY: help setup test test-full lint format docs demo clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,7 +29,7 @@ $(VENV)/.core: pyproject.toml $(CONSTRAINTS) | $(PY)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,eval,talker]'
+	$(PIP) --editable '.[dev,eval,onnx,talker,web]'
 	# For its network file alone: what else it asks for is not needed, and compiles.
 	$(PIP) --no-deps resemblyzer==0.1.4
 	@touch $@
@@ -49,9 +49,16 @@ format: $(VENV)/.dev  ## put the code in its format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+$(VENV)/.docs: $(VENV)/.core
+	$(PIP) --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## build the documentation site in ./site
+	$(PY) -m mkdocs build --strict
+
 demo: $(VENV)/.core  ## speak an example clip; the result is in ./demo
 	$(PY) -m unsilent.cli demo
 
 clean:  ## remove everything that was made here, .venv included
-	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage src/*.egg-info
+	rm -rf $(VENV) build dist demo site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

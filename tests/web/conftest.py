@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def server(many_voices: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One real server for all tests, with small limits; when it ends, nothing of it may be left."""
     pytest.importorskip("gradio", reason="needs the web extra: pip install 'unsilent[web]'")
     limits = ("--max-mb", "2", "--max-seconds", "8", "--queue", "12", "--keep", "4")
-    running = Server(tmp_path_factory.mktemp("server"), "--model", "grid", "--model", str(many_voices), *limits)
+    folder = tmp_path_factory.mktemp("server")
+    told = folder / "told.json"
+    running = Server(folder, "--model", "grid", "--model", str(many_voices), *limits, "--json", str(told))
+    assert json.loads(told.read_text())["port"] == running.port
     try:
         yield running
     finally:

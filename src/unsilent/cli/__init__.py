@@ -28,7 +28,7 @@ VERBS = {
     "demo": "Speak an example clip and show the result.",
     "serve": "Open a page in the browser that speaks videos.",
     "fetch": "Download a public corpus.",
-    "talker": "Make clips of a drawn talking head, to try and test everything with.",
+    "talker": "Make clips of drawn talking heads.",
     "prepare": "Turn a corpus into shards to train from.",
     "pretrain": "Train a model on speech alone.",
     "train": "Train a model from a recipe.",

@@ -31,7 +31,10 @@ def adapt(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe `adapt`.")
     ] = None,
     hours: Annotated[
-        float | None, typer.Option("--hours", min=0, help="The longest to train; until it is flat by default.")
+        float | None,
+        typer.Option(
+            "--hours", min=0, help="The longest to train, looked at after every judgement; until it is flat by default."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that prepare; one a core by default.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from unsilent.cli.common import QuietOption, console, out, progress
+from unsilent.cli.common import JsonOption, QuietOption, console, emit_json, progress, report
 
 __all__ = ["serve"]
 
@@ -28,6 +28,7 @@ def serve(
         float, typer.Option(min=1, max=3600, help="Seconds to keep a visitor's files once the page is closed.")
     ] = 30.0,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Open a page in the browser that speaks videos, with an HTTP API at the same address."""
@@ -53,7 +54,9 @@ def serve(
         def ready(taken: int) -> None:
             shown = f"[{host}]" if ":" in host else "localhost" if host in ("0.0.0.0", "127.0.0.1") else host  # noqa: S104
             address = f"http://{shown}:{taken}/"
-            out.print(f"unsilent is at {address}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
+            names = [each["name"] for each in service.models]
+            emit_json({"address": address, "port": taken, "models": names, "limits": limits}, json_to)
+            report(json_to).print(f"unsilent is at {address}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
             if open_browser:
                 typer.launch(address)
 

@@ -215,7 +215,7 @@ class VocoderLossConfig(RecipeModel):
 
 
 class VocoderRecipe(RecipeModel):
-    """Log-mel to waveform: `unsilent vocode`."""
+    """Log-mel to waveform: `unsilent train`."""
 
     kind: Literal["vocoder"] = "vocoder"
     name: str

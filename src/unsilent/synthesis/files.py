@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from unsilent.corpora.folder import VIDEO_SUFFIXES as FOLDER_SUFFIXES
 from unsilent.errors import MediaError, OutputError
 from unsilent.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES, mux_speech, probe, write_audio
 from unsilent.synthesis.reference import Voice
@@ -69,7 +68,9 @@ def find_videos(inputs: Sequence[Path]) -> list[Path]:
     return found
 
 
-READ_SUFFIXES = frozenset({*FOLDER_SUFFIXES, *VIDEO_SUFFIXES, ".gif"})
+READ_SUFFIXES = frozenset(
+    {*VIDEO_SUFFIXES, ".mpg", ".mpeg", ".gif", ".3gp", ".flv", ".m2ts", ".mts", ".ogv", ".ts", ".wmv"}
+)
 
 
 def output_path(video: Path, output: Path | None, *, audio_only: bool, many: bool) -> Path:

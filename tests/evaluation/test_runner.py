@@ -51,7 +51,7 @@ def test_report_has_every_system_metric_and_clip(clairvoyant: None) -> None:
     assert list(data["systems"]) == list(SYSTEMS)
     for metrics in data["systems"].values():
         assert list(metrics) == [
-            "stoi", "estoi", "pesq_nb", "pesq_wb", "mel_l1", "dnsmos",
+            "stoi", "estoi", "pesq_nb", "pesq_wb", "mel_l1", "dnsmos", "speaker",
             "stoi_aligned", "estoi_aligned", "offset_ms", "wer_constrained", "wer_free",
         ]  # fmt: skip
         for summary in metrics.values():

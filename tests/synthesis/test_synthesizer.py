@@ -138,6 +138,13 @@ def test_an_unknown_model_is_refused_by_name() -> None:
         load("nothing")
 
 
+def test_a_mistyped_folder_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(CheckpointError, match="runs/mine: no such model"):
+        load("runs/mine")
+
+
 def test_one_changed_byte_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "grid"
     shutil.copytree(WEIGHTS / "grid", folder)

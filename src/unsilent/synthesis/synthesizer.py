@@ -104,7 +104,8 @@ def find_model(model: str | Path) -> Path:
         return best if not (folder / CARD).is_file() and (best / CARD).is_file() else folder
     if str(model) in shipped_models():
         return WEIGHTS / str(model)
-    if is_hub_id(str(model)):
+    # A name below a folder that is here is a mistyped path, not a model of the hub.
+    if is_hub_id(str(model)) and not folder.parent.is_dir():
         return download_model(str(model))
     known = ", ".join(shipped_models()) or "none"
     raise CheckpointError(f"{model}: no such model; shipped: {known}; or give a folder that holds card.json")

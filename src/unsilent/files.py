@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from unsilent.errors import OutputError
 
-__all__ = ["atomic_path", "sha256_file"]
+__all__ = ["atomic_path", "cache_folder", "sha256_file"]
 
 
 @contextmanager
@@ -42,6 +43,20 @@ def atomic_path(output: str | Path) -> Iterator[Path]:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error}); choose another place") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder(name: str) -> Path:
+    """Folder ``name`` of the platform's place for what can be computed again, or of ``UNSILENT_CACHE``."""
+    if override := os.environ.get("UNSILENT_CACHE"):
+        return Path(override) / name
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "unsilent" / name
 
 
 def sha256_file(path: str | Path) -> str:

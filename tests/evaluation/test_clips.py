@@ -11,7 +11,8 @@ import unsilent.face
 from unsilent.corpora.base import Clip
 from unsilent.errors import EvaluationError, FaceError
 from unsilent.evaluation import clips as module
-from unsilent.evaluation.clips import default_cache, load_clips, mouth_crops
+from unsilent.evaluation.clips import load_clips, mouth_crops
+from unsilent.files import cache_folder
 from unsilent.media import write_audio
 
 
@@ -98,7 +99,7 @@ def test_nobody_looks_at_the_mouth_where_no_system_needs_it(tmp_path: Path, call
 
 def test_cache_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path))
-    assert default_cache() == tmp_path / "crops"
+    assert cache_folder("crops") == tmp_path / "crops"
     monkeypatch.delenv("UNSILENT_CACHE")
-    assert default_cache().name == "crops"
-    assert "unsilent" in default_cache().parts
+    assert cache_folder("crops").name == "crops"
+    assert "unsilent" in cache_folder("crops").parts

@@ -12,13 +12,14 @@ from tests.models.small import CONFIG, VOCODER, reconstructor, unsettle
 
 from unsilent.errors import CheckpointError
 from unsilent.export import export_onnx
+from unsilent.files import cache_folder
 from unsilent.models import Vocoder
 from unsilent.models.config import SpeakerConfig
 from unsilent.models.pretrained import save_model
 from unsilent.synthesis import Synthesizer, WindowPlan, load
 from unsilent.synthesis.clock import Clock
 from unsilent.synthesis.engine import TorchEngine
-from unsilent.synthesis.onnx_engine import OnnxEngine, default_cache, read_exported
+from unsilent.synthesis.onnx_engine import OnnxEngine, read_exported
 
 TOLERANCE = 1e-3
 
@@ -141,8 +142,8 @@ def test_the_engines_are_alike_in_what_they_are_asked(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_where_it_is_told_to_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert default_cache().name == "onnx"
+    assert cache_folder("onnx").name == "onnx"
     monkeypatch.delenv("UNSILENT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
-    assert default_cache() == tmp_path / "unsilent" / "onnx"
+    assert cache_folder("onnx") == tmp_path / "unsilent" / "onnx"

@@ -14,7 +14,8 @@ from unsilent.config import dump_recipe, load_recipe
 from unsilent.corpora import Clip, FolderCorpus
 from unsilent.errors import CheckpointError, CorpusError
 from unsilent.evaluation import Report, evaluate, model_systems
-from unsilent.evaluation.clips import default_cache, load_clips
+from unsilent.evaluation.clips import load_clips
+from unsilent.files import cache_folder
 from unsilent.models.pretrained import load_reconstructor
 from unsilent.prepare import Report as Prepared
 from unsilent.prepare import prepare_corpus
@@ -178,7 +179,7 @@ def _flat(run: Path) -> bool:
 
 def _measure(source: str, run: Path, clips: Sequence[Clip], watch: Watch) -> Report:
     """The adapted model, the one before it if it can read lips, and the vocoder on clips that neither learnt from."""
-    loaded, left_out = load_clips(clips, cache=default_cache())
+    loaded, left_out = load_clips(clips, cache=cache_folder("crops"))
     voice = load(run)
     systems = model_systems(voice, loaded, ["model", "vocoder", "real"])
     _, before, _ = load_reconstructor(find_model(source))

@@ -119,7 +119,7 @@ def talker(
     split: Annotated[
         str, typer.Option("--split", metavar="NAME", help="talker-test, or talker-unseen for unseen talkers.")
     ] = "talker-test",
-    model: ModelOption = "talker",
+    model: ModelOption = "grid",
     systems: SystemsOption = None,
     metrics: MetricsOption = None,
     limit: LimitOption = None,
@@ -160,8 +160,9 @@ def _evaluate(corpus_clips: Sequence[Clip], options: _Options, grammar: Grammar 
     import os
 
     from unsilent.evaluation import ALL_METRICS, SYSTEMS, evaluate, model_systems, needs_crops
-    from unsilent.evaluation.clips import default_cache, load_clips
+    from unsilent.evaluation.clips import load_clips
     from unsilent.evaluation.scoring import check_metrics
+    from unsilent.files import cache_folder
 
     names = options.systems or list(SYSTEMS)
     metrics = check_metrics(options.metrics or ALL_METRICS)
@@ -172,7 +173,7 @@ def _evaluate(corpus_clips: Sequence[Clip], options: _Options, grammar: Grammar 
         clips, left_out = load_clips(
             picked,
             crops=needs_crops(names),
-            cache=options.cache or default_cache(),
+            cache=options.cache or cache_folder("crops"),
             workers=min(processes, len(picked) // _CLIPS_A_PROCESS),
             advance=task.advance,
         )

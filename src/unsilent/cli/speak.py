@@ -70,14 +70,18 @@ def speak(
                 raise
             failed.append(str(error))
             console.print(f"error: {error}", markup=False, soft_wrap=True)
+    _show(synthesizer, results, failed, json_to)
+    if failed:
+        raise UnsilentError(f"{len(failed)} of {len(found)} videos could not be spoken; the others are written")
+
+
+def _show(synthesizer: Synthesizer, results: list[dict[str, Any]], failed: list[str], json_to: str | None) -> None:
     screen = report(json_to)
     for result in results:
         screen.print(f"{result['output']}", markup=False, soft_wrap=True)
     if synthesizer.card.get("limits") and results:
         console.print(f"note: {synthesizer.card['limits']}", markup=False, soft_wrap=True)
     emit_json({"model": synthesizer.name, "engine": synthesizer.engine, "clips": results, "failed": failed}, json_to)
-    if failed:
-        raise UnsilentError(f"{len(failed)} of {len(found)} videos could not be spoken; the others are written")
 
 
 def _speak_one(

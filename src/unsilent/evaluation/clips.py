@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,23 +24,9 @@ from unsilent.evaluation.pool import ordered_map
 from unsilent.evaluation.protocol import EvalClip
 from unsilent.files import atomic_path, sha256_file
 
-__all__ = ["default_cache", "load_clips", "mouth_crops"]
+__all__ = ["load_clips", "mouth_crops"]
 
 _log = logging.getLogger(__name__)
-
-
-def default_cache() -> Path:
-    """The platform's folder for what can be computed again, or ``UNSILENT_CACHE``."""
-    if override := os.environ.get("UNSILENT_CACHE"):
-        return Path(override) / "crops"
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "unsilent" / "crops"
 
 
 @lru_cache(maxsize=1)

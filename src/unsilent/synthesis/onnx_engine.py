@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,12 @@ from numpy.typing import NDArray
 from unsilent.config import validate_recipe
 from unsilent.errors import CheckpointError, RecipeError
 from unsilent.export.reading import CROPS, FORMAT, MEL, REFERENCE, SPEAKER, Part, open_parts, require
+from unsilent.files import cache_folder
 from unsilent.models.config import ReconstructorConfig
 from unsilent.models.pretrained import read_card
 from unsilent.synthesis.engine import Array
 
-__all__ = ["OnnxEngine", "default_cache", "exported_folder", "read_exported"]
+__all__ = ["OnnxEngine", "exported_folder", "read_exported"]
 
 _log = logging.getLogger(__name__)
 
@@ -112,26 +111,12 @@ def exported_folder(model: Path, vocoder: Path, export: Callable[[Path], object]
     if cards[0]["config"].get("decoder", {}).get("target") != "wave":
         cards.append(read_card(vocoder))
     key = json.dumps([FORMAT, *([card["config"], card.get("sha256")] for card in cards)], sort_keys=True)
-    folder = default_cache() / hashlib.sha256(key.encode()).hexdigest()[:32]
+    folder = cache_folder("onnx") / hashlib.sha256(key.encode()).hexdigest()[:32]
     # An export writes the model's part last.
     if not (folder / "model.onnx").is_file():
         _log.info("%s: is exported for ONNX Runtime, once; it is kept in %s", model, folder)
         export(folder)
     return folder
-
-
-def default_cache() -> Path:
-    """The platform's folder for what can be computed again, or that under ``UNSILENT_CACHE``."""
-    if override := os.environ.get("UNSILENT_CACHE"):
-        return Path(override) / "onnx"
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "unsilent" / "onnx"
 
 
 def _only(part: Part, feeds: dict[str, NDArray[Any]]) -> Array:

@@ -56,7 +56,11 @@ $(VENV)/.docs: $(VENV)/.core
 docs: $(VENV)/.docs  ## build the documentation site in ./site
 	$(PY) -m mkdocs build --strict
 
-demo: $(VENV)/.core  ## speak an example clip; the result is in ./demo
+$(VENV)/.demo: $(VENV)/.core
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+demo: $(VENV)/.demo  ## speak an example clip; the result is in ./demo
 	$(PY) -m unsilent.cli demo
 
 clean:  ## remove everything that was made here, .venv included

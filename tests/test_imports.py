@@ -34,6 +34,7 @@ ROOMS = [
     "evaluation",
     "study",
     "adaptation",
+    "demonstration",
     "benchmarks",
     "web",
     "cli",

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from unsilent.demonstration import Demonstration, Example, demonstrate, talker_example
+from unsilent.synthesis import load
+
+pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    return talker_example(tmp_path_factory.mktemp("example"))
+
+
+@pytest.fixture(scope="session")
+def shown(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    return demonstrate(example, load("talker"), tmp_path_factory.mktemp("shown") / "demo")

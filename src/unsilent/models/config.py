@@ -120,6 +120,10 @@ class ConformerConfig(RecipeModel):
     kernel: int = Field(31, ge=1)
     """Frames under the depthwise convolution (odd)."""
     dropout: float = Field(0.1, ge=0, lt=1)
+    chunk: int = Field(0, ge=0)
+    """Frames that attend to one another; convolutions are then causal: nothing later is heard. 0: all frames."""
+    history: int = Field(64, ge=0)
+    """With a chunk, frames before it that its frames attend to."""
 
     @model_validator(mode="after")
     def _check(self) -> ConformerConfig:
@@ -159,6 +163,8 @@ class MelDecoderConfig(RecipeModel):
     kernel: int = Field(3, ge=1)
     """Mel frames under a convolution (odd)."""
     dropout: float = Field(0.1, ge=0, lt=1)
+    causal: bool = False
+    """No convolution hears later frames."""
 
     @model_validator(mode="after")
     def _check(self) -> MelDecoderConfig:
@@ -232,6 +238,16 @@ class ReconstructorConfig(RecipeModel):
                         f"the product of strides {part.strides} is {given}, a video frame is {wanted} samples"
                     )
         return self
+
+    @property
+    def streams(self) -> bool:
+        """Whether speech can be made while video arrives: no part of the model waits for the end of a clip."""
+        return (
+            isinstance(self.encoder, VideoEncoderConfig)
+            and isinstance(self.decoder, MelDecoderConfig)
+            and self.temporal.chunk > 0
+            and self.decoder.causal
+        )
 
     @property
     def path(self) -> str:

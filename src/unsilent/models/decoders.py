@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from unsilent.features import MelConfig
@@ -24,7 +26,9 @@ class MelDecoder(nn.Module):
         self.config, self.mel = config, mel
         self.expand = nn.Linear(in_width, mel.mels_per_frame * config.width)
         self.blocks = nn.ModuleList(
-            ResidualBlock1d(config.width, config.kernel, dropout=config.dropout, split_norm=split_norm)
+            ResidualBlock1d(
+                config.width, config.kernel, dropout=config.dropout, split_norm=split_norm, causal=config.causal
+            )
             for _ in range(config.blocks)
         )
         self.project = nn.Conv1d(config.width, mel.n_mels, 1)
@@ -39,3 +43,22 @@ class MelDecoder(nn.Module):
             y = block(y, fine, modality)
         out: Tensor = self.project(y) * keep + self.mel.log_floor * (1 - keep)
         return out
+
+    def step(
+        self,
+        x: Tensor,
+        states: Sequence[tuple[Tensor, Tensor]] | None = None,
+        modality: Modality = "video",
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """The next vectors (B, T, in_width) of a stream to log-mel (B, F, 4 T), and what to give to the next call.
+
+        A causal decoder in evaluation mode only; the same as `forward` gives for them.
+        """
+        batch, time, _ = x.shape
+        y = self.expand(x).view(batch, time * self.mel.mels_per_frame, self.config.width).transpose(1, 2)
+        kept = []
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, ResidualBlock1d)
+            y, state = block.step(y, states[number] if states else block.silence(y), modality)
+            kept.append(state)
+        return self.project(y), kept

@@ -84,6 +84,8 @@ def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
             temporal.kernel,
             temporal.dropout,
             split,
+            temporal.chunk,
+            temporal.history,
         ),
         _build_decoder(config),
         config.encoder.input,

@@ -108,6 +108,8 @@ class Trainer(Generic[Batch]):
         on_step: called with (step, total, metrics) after every step, for a progress bar.
         stop: asked in the main process, with the step, when the run begins or resumes and after every validation; True
             ends it there.
+        renew: brings the recipe of a checkpoint into the form of ``recipe``: settings that have come up since get
+            their defaults.
     """
 
     def __init__(
@@ -120,8 +122,9 @@ class Trainer(Generic[Batch]):
         accelerator: Accelerator,
         on_step: Callable[[int, int, Metrics], None] = lambda step, total, metrics: None,
         stop: Callable[[int], bool] = lambda step: False,
+        renew: Callable[[dict[str, Any]], dict[str, Any]] = lambda old: old,
     ) -> None:
-        self.stop = stop
+        self.stop, self.renew = stop, renew
         self.task, self.run, self.optim, self.recipe, self.folder = task, run, optim, recipe, folder
         self.accelerator, self.on_step = accelerator, on_step
         self._main = accelerator.is_main_process
@@ -308,8 +311,9 @@ class Trainer(Generic[Batch]):
             )
         if snapshot is None:
             return
-        if snapshot.state["recipe"] != self.recipe:
-            changed = _first_difference(snapshot.state["recipe"], self.recipe)
+        before = self.renew(snapshot.state["recipe"])
+        if before != self.recipe:
+            changed = _first_difference(before, self.recipe)
             raise CheckpointError(
                 f"{self.folder}: holds a run of another recipe ({changed}); choose another --output or delete it"
             )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from unsilent.config import dump_recipe, load_recipe
 from unsilent.errors import RecipeError
@@ -95,6 +96,14 @@ def train(
         on_load, on_step = None, lambda step, total, metrics: None
     task = STAGES[type(recipe)](recipe, accelerator, on_load)
     trainer: Trainer[Any] = Trainer(
-        task, recipe.run, recipe.optim, dump_recipe(recipe), folder, accelerator, on_step, stop
+        task, recipe.run, recipe.optim, dump_recipe(recipe), folder, accelerator, on_step, stop, partial(_renew, recipe)
     )
     return trainer.fit()
+
+
+def _renew(recipe: Recipe, old: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a checkpoint, with the defaults of settings that its version did not have."""
+    try:
+        return dump_recipe(type(recipe).model_validate(old))
+    except ValidationError:
+        return old

@@ -39,6 +39,10 @@ def speak(
             help="A recording of whose voice to speak with, for models that have a choice.", show_default=False
         ),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Speak while video arrives: VIDEOS is webcam, a camera's name, or - for a pipe."),
+    ] = False,
     audio_only: Annotated[bool, typer.Option("--audio-only", help="Write the sound alone, as wav.")] = False,
     spectrogram: Annotated[
         Path | None, typer.Option(help="Also draw mouth and spectrogram, as PNG (one video only).")
@@ -47,6 +51,11 @@ def speak(
     quiet: QuietOption = False,
 ) -> None:
     """Give silent videos their speech."""
+    if live:
+        from unsilent.cli.live import speak_arriving
+
+        speak_arriving(videos, output, model, face, voice, json_to)
+        return
     from unsilent.synthesis.files import find_videos, output_path
 
     found = find_videos(videos)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unsilent.errors import FaceError
 from unsilent.face.geometry import CROP_SIZE, crop_mouth, crop_transform
 from unsilent.face.networks import Frame
-from unsilent.face.smoothing import LOOK_AHEAD, PoseSmoother, SmoothPose
+from unsilent.face.smoothing import PoseSmoother, SmoothPose
 from unsilent.face.tracker import FaceTracker, Sighting, TrackedFace
 
 __all__ = ["FPS", "MouthFrame", "MouthTrack", "stream_mouth", "track_mouth"]
@@ -96,7 +96,9 @@ class MouthTrack:
         )
 
 
-def track_mouth(frames: Iterable[NDArray[np.uint8]], *, face: int | None = None, name: str = "video") -> MouthTrack:
+def track_mouth(
+    frames: Iterable[NDArray[np.uint8]], *, face: int | None = None, name: str = "video", live: bool = False
+) -> MouthTrack:
     """Find, follow and cut out the mouth of the one who speaks.
 
     Args:
@@ -104,16 +106,17 @@ def track_mouth(frames: Iterable[NDArray[np.uint8]], *, face: int | None = None,
         face: which face to follow, counted from 0 left to right as they first appear; None takes the one whose
             mouth moves most in the first minute.
         name: what error messages call the video.
+        live: as for `stream_mouth`.
 
     Raises:
         FaceError: there is no frame, no face, no face of that number, or the face is in under half of the frames.
     """
-    mouths = list(stream_mouth(frames, face=face, name=name))
+    mouths = list(stream_mouth(frames, face=face, name=name, live=live))
     return MouthTrack.of(mouths)
 
 
 def stream_mouth(
-    frames: Iterable[NDArray[np.uint8]], *, face: int | None = None, name: str = "video"
+    frames: Iterable[NDArray[np.uint8]], *, face: int | None = None, name: str = "video", live: bool = False
 ) -> Iterator[MouthFrame]:
     """Yield one `MouthFrame` a frame: the same results as `track_mouth`, without holding the video.
 
@@ -121,13 +124,17 @@ def stream_mouth(
     is a single face that moves its mouth, after 10 s if it does not move, and after at most a minute of several faces
     (of which only the crops are held). That a face is in too few frames is known, and raised, only at the end.
 
+    With ``live`` a result comes one frame after its own (`LIVE_LOOK_AHEAD`), for video that is just being recorded: the
+    largest face of the first frames is taken, its place is smoothed over the past, and where it is lost its last place
+    is held.
+
     Raises:
         FaceError: as `track_mouth`.
     """
     if face is not None and face < 0:
         raise FaceError(f"{name}: there is no face {face}; faces are counted from 0, left to right")
     tracker = FaceTracker()
-    stream = _Stream(name, face, tracker)
+    stream = _Stream(name, face, tracker, live=live)
     try:
         for frame in frames:
             yield from stream.push(frame)
@@ -142,10 +149,15 @@ class _Lane:
 
     tracked: TrackedFace
     start: int  # frame of the first answer of the smoother
-    smoother: PoseSmoother = field(default_factory=PoseSmoother)
+    smoother: PoseSmoother
     sightings: deque[Sighting | None] = field(default_factory=deque)
     held: list[MouthFrame] = field(default_factory=list)
     apertures: list[float] = field(default_factory=list)
+
+    def size(self) -> float:
+        """Height of the face where it was seen last, in pixels."""
+        _, top, _, bottom = self.tracked.last.mesh.box
+        return bottom - top
 
     def movement(self) -> float:
         """How much the mouth opens and closes: the spread of its aperture over all frames it was seen in."""
@@ -155,7 +167,8 @@ class _Lane:
 class _Stream:
     """The state of one `stream_mouth`."""
 
-    def __init__(self, name: str, face: int | None, tracker: FaceTracker) -> None:
+    def __init__(self, name: str, face: int | None, tracker: FaceTracker, *, live: bool) -> None:
+        self._live, self._look_ahead = live, PoseSmoother(live=live).look_ahead
         self._name = name
         self._wanted = face
         self._tracker = tracker
@@ -183,7 +196,7 @@ class _Stream:
             if ready:
                 lane.held.append(self._cut(lane, pose, self._greys[0]))
         self._count += 1
-        if len(self._greys) > LOOK_AHEAD:
+        if len(self._greys) > self._look_ahead:
             self._greys.popleft()
         if self._chosen is None:
             self._decide()
@@ -210,7 +223,7 @@ class _Stream:
         """Give every new face a lane that reaches back over the frames still held."""
         for tracked in self._tracker.faces[len(self._lanes) :] if self._chosen is None else ():
             back = len(self._greys) - 1
-            lane = _Lane(tracked, self._count - back)
+            lane = _Lane(tracked, self._count - back, PoseSmoother(live=self._live))
             for _ in range(back):
                 lane.smoother.push(None)
                 lane.sightings.append(None)
@@ -239,10 +252,12 @@ class _Stream:
         if not self._lanes:
             return
         age = self._count - self._lanes[0].tracked.born
-        if age < _SOLO_FRAMES:
+        if age < _SOLO_FRAMES and not self._live:
             return
         lanes = self._confirmed()
-        if self._wanted is not None:
+        if self._live:
+            settled = bool(lanes) and (self._wanted is None or self._wanted < len(lanes))
+        elif self._wanted is not None:
             settled = self._wanted < len(lanes)
         elif len(lanes) == 1 and all(lane is lanes[0] or lane.tracked.away for lane in self._lanes):
             settled = age >= _SOLO_PATIENCE or float(np.std(lanes[0].apertures)) > _SPEAKING
@@ -270,7 +285,8 @@ class _Stream:
             return
         self._faces = len(lanes)
         if self._wanted is None:
-            self._face = int(np.argmax([lane.movement() for lane in lanes]))
+            measure = _Lane.size if self._live else _Lane.movement
+            self._face = int(np.argmax([measure(lane) for lane in lanes]))
         elif self._wanted < len(lanes):
             self._face = self._wanted
         else:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from unsilent.face.geometry import Pose
 
-__all__ = ["LOOK_AHEAD", "MAX_BRIDGE", "PoseSmoother", "SmoothPose"]
+__all__ = ["LIVE_LOOK_AHEAD", "LOOK_AHEAD", "MAX_BRIDGE", "PoseSmoother", "SmoothPose"]
 
 MAX_BRIDGE = 12  # frames over which a loss is interpolated; a longer one holds the last pose first
 _RADIUS = 12
@@ -26,9 +26,8 @@ _VALUES = 12  # in a row: turn, origin, log size, offset, aperture, box
 _SHORT_SIGMA = 1.5
 _LONG_SIGMA = 8.0
 LOOK_AHEAD = MAX_BRIDGE + _RADIUS
-
-_OFFSETS = np.arange(-_RADIUS, _RADIUS + 1)
-_WEIGHTS = np.stack([np.exp(-0.5 * (_OFFSETS / _SHORT_SIGMA) ** 2), np.exp(-0.5 * (_OFFSETS / _LONG_SIGMA) ** 2)])
+LIVE_LOOK_AHEAD = 1
+"""Frames waited for where speech has to keep up with the video; a lost face is then held, not bridged."""
 
 Row = NDArray[np.float64]
 
@@ -53,12 +52,22 @@ def _row(pose: Pose) -> Row:
 class PoseSmoother:
     """Takes one face's poses frame by frame (None where it was lost), gives them back smoothed and gapless.
 
-    ``push`` answers for the frame ``LOOK_AHEAD`` pushes ago (None while there is none such); ``finish`` gives the
+    ``push`` answers for the frame ``look_ahead`` pushes ago (None while there is none such); ``finish`` gives the
     rest. An answer of ``None`` inside the sequence means that no pose is known near that frame: it lies before the
     face's first appearance by more than ``MAX_BRIDGE`` frames.
+
+    Args:
+        live: wait for ``LIVE_LOOK_AHEAD`` frames instead of ``LOOK_AHEAD``; the smoothing then is of the past, and of
+            zero phase no more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, live: bool = False) -> None:
+        self._bridge, ahead = (0, LIVE_LOOK_AHEAD) if live else (MAX_BRIDGE, _RADIUS)
+        self.look_ahead = self._bridge + ahead
+        self._middle = _WIDTH - 1 - ahead
+        offsets = np.arange(_WIDTH) - self._middle
+        sigmas = np.array([[_SHORT_SIGMA], [_LONG_SIGMA]])
+        self._weights = np.exp(-0.5 * (offsets / sigmas) ** 2)
         self._raw: deque[Row | None] = deque()
         self._rows = np.zeros((_WIDTH, _VALUES))
         self._known = np.zeros(_WIDTH, dtype=np.bool_)
@@ -69,14 +78,14 @@ class PoseSmoother:
     @property
     def ready(self) -> bool:
         """Whether the next ``push`` has a frame to answer for."""
-        return self._pending >= LOOK_AHEAD
+        return self._pending >= self.look_ahead
 
     def push(self, pose: Pose | None) -> SmoothPose | None:
-        """Add the next frame's pose; return that of ``LOOK_AHEAD`` frames before if ``ready`` said so."""
+        """Add the next frame's pose; return that of ``look_ahead`` frames before if ``ready`` said so."""
         ready = self.ready
         self._raw.append(None if pose is None else _row(pose))
         self._pending += 1
-        if len(self._raw) > MAX_BRIDGE:
+        if len(self._raw) > self._bridge:
             self._fill()
         if not ready:
             return None
@@ -87,7 +96,7 @@ class PoseSmoother:
         """Give the answers for the last frames; call once, after the last ``push``."""
         for _ in range(self._pending):
             self._fill()
-            while self._entered <= _RADIUS:
+            while self._entered < _WIDTH - self._middle:
                 self._fill()
             yield self._smooth()
         self._pending = 0
@@ -113,13 +122,13 @@ class PoseSmoother:
 
     def _smooth(self) -> SmoothPose | None:
         """Return the weighted mean of the window around its middle frame."""
-        if not self._known[_RADIUS]:
+        if not self._known[self._middle]:
             return None
-        weights = _WEIGHTS if self._known.all() else _WEIGHTS * self._known
+        weights = self._weights if self._known.all() else self._weights * self._known
         means = weights @ self._rows[:, :7] / weights.sum(axis=1, keepdims=True)
         cos, sin, x, y = means[0, :4].tolist()
         size, right, down = means[1, 4:].tolist()
         turn = complex(cos, sin)
         factor = turn * math.exp(size) / max(abs(turn), 1e-9)
-        aperture, x0, y0, x1, y1 = self._rows[_RADIUS, 7:].tolist()
+        aperture, x0, y0, x1, y1 = self._rows[self._middle, 7:].tolist()
         return SmoothPose(factor, complex(x, y) + factor * complex(right, down), aperture, (x0, y0, x1, y1))

@@ -264,10 +264,10 @@ class VocoderConfig(RecipeModel):
     hidden: int = Field(768, ge=1)
     blocks: int = Field(8, ge=1)
     kernel: int = Field(7, ge=1)
-    mel_corrections: int = Field(2, ge=0)
+    mel_corrections: int = Field(2, ge=0, le=100)
     """How often the magnitude is scaled towards the mel it came from; 0 lets a vocoder that was fine-tuned on predicted
     mels depart from them."""
-    phase_iterations: int = Field(16, ge=0)
+    phase_iterations: int = Field(16, ge=0, le=1000)
     """Fast Griffin-Lim iterations that find the phases."""
 
     @model_validator(mode="after")

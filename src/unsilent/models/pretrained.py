@@ -7,6 +7,7 @@ licence, its metrics, and the SHA-256 of the weights, which is checked on loadin
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,14 +19,17 @@ from torch import nn
 from unsilent.config import RecipeModel, dump_recipe, validate_recipe
 from unsilent.errors import CheckpointError, OutputError, RecipeError
 from unsilent.files import atomic_path, sha256_file
+from unsilent.models.budget import built_for
 from unsilent.models.config import ReconstructorConfig, VocoderConfig
 from unsilent.models.public_vocoders import PUBLIC_CONFIGS, HifiganConfig, ParallelWaveganConfig, PublicVocoder
 from unsilent.models.reconstructor import Reconstructor, build_reconstructor
 from unsilent.models.vocoder import Vocoder
+from unsilent.nn.residual import TimeConv1d
 
 __all__ = ["CARD", "WEIGHTS", "init_from", "load_reconstructor", "load_vocoder", "read_card", "save_model"]
 
 Config = TypeVar("Config", bound=RecipeModel)
+Model = TypeVar("Model", bound=nn.Module)
 AnyVocoder = Vocoder | PublicVocoder
 AnyVocoderConfig = VocoderConfig | HifiganConfig | ParallelWaveganConfig
 WEIGHTS, CARD = "model.safetensors", "card.json"
@@ -111,8 +115,7 @@ def load_reconstructor(
         raise CheckpointError(
             f"{folder}: its model reads {config.encoder.input} ({config.path}), {source} is needed here"
         )
-    model = build_reconstructor(config)
-    _load_weights(folder, card, model)
+    model = _loaded(folder, card, lambda: build_reconstructor(config))
     return model, config, card
 
 
@@ -126,17 +129,18 @@ def load_vocoder(folder: Path) -> tuple[AnyVocoder, AnyVocoderConfig, dict[str, 
     public = PUBLIC_CONFIGS.get(str(card["config"].get("kind")))
     if public is not None:
         settings = _config(folder, card, public, tuple(PUBLIC_CONFIGS))
-        made = PublicVocoder(settings)
-        _load_weights(folder, card, made)
+        made = _loaded(folder, card, lambda: PublicVocoder(settings))
         return made, settings, card
     config = _config(folder, card, VocoderConfig, ("vocoder",))
-    model = Vocoder(config)
-    _load_weights(folder, card, model)
+    model = _loaded(folder, card, lambda: Vocoder(config))
     return model, config, card
 
 
 def init_from(model: Reconstructor | Vocoder, folder: Path) -> None:
     """Put the weights of a model folder into ``model``, whose settings may differ in what has no weights (dropout).
+
+    Where a convolution is centred in the folder's model and causal in ``model``, the part of its kernel that hears
+    later frames is left out.
 
     Raises:
         CheckpointError: the folder cannot be used, or its model has another mel definition or other sizes.
@@ -150,6 +154,9 @@ def init_from(model: Reconstructor | Vocoder, folder: Path) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder}: does not fit the model to start ({reason}); give the same model.*") from error
+    for mine, theirs in zip(model.modules(), source.modules(), strict=True):
+        if isinstance(mine, TimeConv1d) and isinstance(theirs, TimeConv1d) and mine.past and not theirs.past:
+            mine.forget_later()
 
 
 def _config(folder: Path, card: dict[str, Any], model: type[Config], kinds: tuple[str, ...]) -> Config:
@@ -162,7 +169,8 @@ def _config(folder: Path, card: dict[str, Any], model: type[Config], kinds: tupl
         raise CheckpointError(str(error)) from error
 
 
-def _load_weights(folder: Path, card: dict[str, Any], model: nn.Module) -> None:
+def _loaded(folder: Path, card: dict[str, Any], build: Callable[[], Model]) -> Model:
+    """Build a network, no larger than the folder's weights, and put them into it."""
     path = folder / WEIGHTS
     if not path.is_file():
         raise CheckpointError(f"{path}: is missing; copy the model again")
@@ -170,10 +178,12 @@ def _load_weights(folder: Path, card: dict[str, Any], model: nn.Module) -> None:
         if sha256_file(path) != card.get("sha256"):
             raise CheckpointError(f"{path}: is damaged (its SHA-256 is not the card's); copy the model again")
         tensors = load_file(path)
+        with built_for(sum(value.numel() for value in tensors.values()), folder):
+            model = build()
         model.load_state_dict(
             {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
         )
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path}: does not fit its card ({reason}); copy the model again") from error
-    model.eval()
+    return model.eval()

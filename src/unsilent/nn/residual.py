@@ -26,6 +26,14 @@ class TimeConv1d(nn.Conv1d):
             return super().forward(x)
         return super().forward(functional.pad(x, (self.past, 0)) if before is None else torch.cat((before, x), dim=2))
 
+    @torch.no_grad()
+    def forget_later(self) -> None:
+        """Turn the kernel of a centred convolution into that of a causal one: what heard later frames is left out."""
+        kept = self.kernel_size[0] // 2 + 1
+        past = self.weight[:, :, :kept].clone()
+        self.weight.zero_()
+        self.weight[:, :, self.kernel_size[0] - kept :] = past
+
     def tail(self, x: Tensor, before: Tensor) -> Tensor:
         """What the next piece of a stream needs as ``before``."""
         joined = torch.cat((before, x), dim=2)

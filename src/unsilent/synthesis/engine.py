@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unsilent.errors import CheckpointError
 from unsilent.models.folding import fold_batch_norms
 from unsilent.models.public_vocoders import PublicVocoder
 from unsilent.models.reconstructor import Reconstructor
+from unsilent.models.stream import ReconstructorStream
 from unsilent.models.vocoder import Vocoder
+from unsilent.models.vocoder_stream import VocoderStream
 
-__all__ = ["ENGINES", "Engine", "TorchEngine"]
+__all__ = ["ENGINES", "Engine", "EngineStream", "TorchEngine"]
 
 Array = NDArray[np.float32]
 ENGINES = ("torch", "onnx")
@@ -45,6 +48,26 @@ class Engine(Protocol):
         Raises:
             CheckpointError: this engine was given no network for it.
         """
+
+    def stream(self, voice: Array | None) -> EngineStream:
+        """A model that streams, and its vocoder, on a clip that is still arriving, with a voice (E,).
+
+        Raises:
+            CheckpointError: this engine, or the vocoder, cannot.
+        """
+
+
+class EngineStream(Protocol):
+    """One clip, as it arrives; what is made is the same however it is cut."""
+
+    def reconstruct(self, crops: NDArray[np.uint8]) -> Array:
+        """The next crops (T, S, S) to what can be known of the log-mel (F, M) by now."""
+
+    def finish(self) -> Array:
+        """The rest of the log-mel (F, M); no more crops come."""
+
+    def vocode(self, mel: Array, *, last: bool) -> Array:
+        """The next log-mel (F, M) to the samples (N,) in [-1, 1] that are final by now; the rest too if ``last``."""
 
 
 class TorchEngine:
@@ -84,3 +107,32 @@ class TorchEngine:
         assert embedding is not None
         voice: Array = embedding[0].numpy()
         return voice
+
+    def stream(self, voice: Array | None) -> EngineStream:
+        """See `Engine`."""
+        if not isinstance(self._vocoder, Vocoder):
+            raise CheckpointError("the vocoder waits for the end of a clip; put unsilent's own into vocoder/")
+        return _TorchStream(self._model, self._vocoder, voice)
+
+
+class _TorchStream:
+    """See `EngineStream`."""
+
+    def __init__(self, model: Reconstructor, vocoder: Vocoder, voice: Array | None) -> None:
+        self._mel = ReconstructorStream(model, None if voice is None else torch.from_numpy(voice))
+        config = model.config
+        assert config is not None
+        self._sound = VocoderStream(vocoder, config.temporal.chunk * config.mel.mels_per_frame)
+
+    def reconstruct(self, crops: NDArray[np.uint8]) -> Array:
+        made: Array = self._mel.push(torch.from_numpy(crops)).numpy()
+        return made
+
+    def finish(self) -> Array:
+        made: Array = self._mel.finish().numpy()
+        return made
+
+    def vocode(self, mel: Array, *, last: bool) -> Array:
+        samples = self._sound.push(torch.from_numpy(mel))
+        made: Array = (torch.cat((samples, self._sound.finish())) if last else samples).numpy()
+        return made

@@ -15,7 +15,8 @@ from unsilent.errors import MediaError, OutputError
 from unsilent.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES, mux_speech, probe, write_audio
 from unsilent.synthesis.reference import Voice
 from unsilent.synthesis.speech import Speech
-from unsilent.synthesis.synthesizer import SpeechStream, Synthesizer
+from unsilent.synthesis.stream import SpeechStream
+from unsilent.synthesis.synthesizer import Synthesizer
 
 __all__ = ["Spoken", "find_videos", "output_path", "speak_file"]
 

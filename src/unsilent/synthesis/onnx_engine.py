@@ -19,7 +19,7 @@ from unsilent.export.reading import CROPS, FORMAT, MEL, REFERENCE, SPEAKER, Part
 from unsilent.files import cache_folder
 from unsilent.models.config import ReconstructorConfig
 from unsilent.models.pretrained import read_card
-from unsilent.synthesis.engine import Array
+from unsilent.synthesis.engine import Array, EngineStream
 
 __all__ = ["OnnxEngine", "exported_folder", "read_exported"]
 
@@ -65,6 +65,10 @@ class OnnxEngine:
     def vocode(self, mel: Array) -> Array:
         """See `unsilent.synthesis.engine.Engine`."""
         return _only(self._parts["vocoder"], {MEL: np.ascontiguousarray(mel)[None]})
+
+    def stream(self, voice: Array | None) -> EngineStream:
+        """See `unsilent.synthesis.engine.Engine`; no graph of a step is exported."""
+        raise CheckpointError(f"{self._path}: ONNX Runtime speaks whole clips only; stream with the engine torch")
 
     def voice_of(self, mel: Array) -> Array:
         """See `unsilent.synthesis.engine.Engine`."""

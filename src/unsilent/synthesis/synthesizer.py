@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unsilent.errors import CheckpointError, FaceError, MediaError
+from unsilent.errors import CheckpointError, FaceError
 from unsilent.export import export_onnx
-from unsilent.face import MouthFrame, MouthTrack, stream_mouth
+from unsilent.face import MouthFrame, MouthTrack
 from unsilent.features import MelConfig, log_mel
-from unsilent.media import read_video
 from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.hub import download_model, is_hub_id
 from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
@@ -22,21 +21,19 @@ from unsilent.models.public_vocoders import PublicVocoder, mel_differences
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.models.vocoder import Vocoder
-from unsilent.synthesis.ahead import ahead
 from unsilent.synthesis.clock import Clock
 from unsilent.synthesis.engine import ENGINES, Engine, TorchEngine
 from unsilent.synthesis.onnx_engine import exported_folder, read_exported
 from unsilent.synthesis.reference import Voice, read_reference
 from unsilent.synthesis.speech import Speech
+from unsilent.synthesis.stream import SpeechStream
 from unsilent.synthesis.windows import WindowPlan, windowed_mel, windowed_samples
 
-__all__ = ["SpeechStream", "Synthesizer", "find_model", "load", "read_model", "shipped_models"]
+__all__ = ["Synthesizer", "find_model", "load", "read_model", "shipped_models", "vocoder_of"]
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 DEFAULT_MODEL = "grid"
 VOCODER_FOLDER = "vocoder"
-SHORTEST = 5
-"""Frames under which a video is refused: the encoder's kernel alone sees as many."""
 
 
 def shipped_models() -> list[str]:
@@ -67,7 +64,7 @@ def load(model: str | Path = DEFAULT_MODEL, *, engine: str = "torch") -> Synthes
         return Synthesizer.on(*read_exported(path))
     folder = find_model(model)
     if engine == "onnx":
-        kept = exported_folder(folder, _vocoder_of(folder), lambda to: export_onnx(*read_model(folder), to))
+        kept = exported_folder(folder, vocoder_of(folder), lambda to: export_onnx(*read_model(folder), to))
         return Synthesizer.on(*read_exported(kept))
     reconstructor, config, vocoder, card = read_model(folder)
     return Synthesizer(reconstructor, config, vocoder, card)
@@ -85,7 +82,7 @@ def read_model(
     reconstructor, config, card = load_reconstructor(folder, source="video")
     if config.decoder.target == "wave":
         return reconstructor, config, None, card
-    vocoder, vocoder_config, _ = load_vocoder(_vocoder_of(folder))
+    vocoder, vocoder_config, _ = load_vocoder(vocoder_of(folder))
     different = mel_differences(vocoder_config.mel, config.mel)
     if different:
         raise CheckpointError(f"{folder}: its mel is not its vocoder's: {different}; put one that fits into vocoder/")
@@ -111,7 +108,8 @@ def find_model(model: str | Path) -> Path:
     raise CheckpointError(f"{model}: no such model; shipped: {known}; or give a folder that holds card.json")
 
 
-def _vocoder_of(folder: Path) -> Path:
+def vocoder_of(folder: Path) -> Path:
+    """Folder of the vocoder that a model's folder brings, or else of the shipped one."""
     own = folder / VOCODER_FOLDER
     return own if own.is_dir() else WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER
 
@@ -214,14 +212,37 @@ class Synthesizer:
 
     def stream(
         self,
-        video: str | Path,
+        video: str | Path | Iterable[NDArray[np.uint8]],
         *,
         face: int | None = None,
         voice: str | Path | Voice | None = None,
         on_frame: Callable[[], None] | None = None,
     ) -> SpeechStream:
-        """Speech of a video in pieces, with memory that does not grow with its length. Arguments as `speak`."""
-        return SpeechStream(self, Path(video), face, self._told(voice), on_frame)
+        """Speech of a video in pieces, with memory that does not grow with its length.
+
+        Args:
+            video: a file, or RGB frames (H, W, 3) uint8 as they arrive, at ``mel_config.frame_rate``; speech comes
+                while they do, which takes a model that `streams`.
+            face: as `speak`; of arriving frames, the largest face if not given.
+            voice: as `speak`.
+            on_frame: as `speak`.
+
+        Raises:
+            CheckpointError: frames are given to a model that waits for the end of a clip, or a voice to one that has no
+                choice.
+        """
+        if isinstance(video, str | Path):
+            return SpeechStream(self, Path(video), face, self._told(voice), on_frame)
+        if not self.streams:
+            raise CheckpointError(
+                f"{self.name}: waits for the end of a clip; to speak frames as they arrive, choose a model that streams"
+            )
+        return SpeechStream(self, video, face, self._told(voice), on_frame)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the model speaks while video arrives; files are then spoken in the same way."""
+        return self.config.streams
 
     def _told(self, voice: str | Path | Voice | None) -> Voice | None:
         if voice is None or isinstance(voice, str | Path):
@@ -292,6 +313,8 @@ class Synthesizer:
 
         A model that makes waveforms has no mel on the way: its windows of samples pass into one another as mels do.
         """
+        if self.streams:
+            return self._keep_up(crops, clock, on_mel, voice)
         mel = self.config.mel
 
         def predict(window: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -315,58 +338,29 @@ class Synthesizer:
 
         return windowed_samples(kept(), vocode, mel.hop_length, context)
 
-
-class SpeechStream:
-    """One video on its way to speech. `pieces` may be iterated once; the counts are final after that."""
-
-    def __init__(
+    def _keep_up(
         self,
-        synthesizer: Synthesizer,
-        video: Path,
-        face: int | None,
+        crops: Iterable[NDArray[np.uint8]],
+        clock: Clock,
+        on_mel: Callable[[NDArray[np.float32]], None],
         voice: Voice | None,
-        on_frame: Callable[[], None] | None,
-    ) -> None:
-        self._synthesizer, self._video, self._face, self._on_frame = synthesizer, video, face, on_frame
-        self._voice = voice
-        self._clock = Clock()
-        self.frames = 0
-        self.interpolated = 0
-        self.confidence = 0.0
-        """Sum over the frames in which a face was seen."""
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Seconds by stage: decode, face, model, vocoder."""
-        return self._clock.seconds
-
-    def pieces(
-        self,
-        on_mouth: Callable[[MouthFrame], None] = lambda mouth: None,
-        on_mel: Callable[[NDArray[np.float32]], None] = lambda mel: None,
     ) -> Iterator[NDArray[np.float32]]:
-        """Samples in pieces that follow one another; the callbacks see every mouth and piece of mel.
+        """`samples` of a model that streams: all that is known after each crop."""
+        encoder = cast(VideoEncoderConfig, self.config.encoder)
+        stream = self._engine.stream(voice)
 
-        Raises:
-            MediaError, FaceError: as `Synthesizer.speak`; that a face is in too few frames is known at the end only.
-        """
-        return self._synthesizer.samples(self._crops(on_mouth), self._clock, on_mel, self._voice)
+        def sound(mel: NDArray[np.float32], *, last: bool = False) -> Iterator[NDArray[np.float32]]:
+            if mel.shape[1]:
+                on_mel(mel)
+            with clock.stage("vocoder"):
+                samples = stream.vocode(mel, last=last)
+            if len(samples):
+                yield samples
 
-    def _crops(self, on_mouth: Callable[[MouthFrame], None]) -> Iterator[NDArray[np.uint8]]:
-        # Decoding runs beside tracking; what is charged to it is the time that the tracker waits for a frame.
-        fps = self._synthesizer.mel_config.frame_rate
-        decoded = self._clock.iterate("decode", ahead(read_video(self._video, fps)))
-        mouths = stream_mouth(decoded, face=self._face, name=str(self._video))
-        for mouth in self._clock.iterate("face", mouths):
-            self.frames += 1
-            self.interpolated += not mouth.valid
-            self.confidence += mouth.confidence if mouth.valid else 0.0
-            on_mouth(mouth)
-            if self._on_frame:
-                self._on_frame()
-            yield mouth.crop
-        if self.frames < SHORTEST:
-            raise MediaError(
-                f"{self._video}: only {self.frames} frames ({self.frames / fps:.2f} s at {fps} a second), too short to "
-                f"read lips from; give at least {SHORTEST / fps:.1f} s of video"
-            )
+        for crop in crops:
+            with clock.stage("model"):
+                mel = stream.reconstruct(centre_crop(resize_crops(crop[None], encoder.resize), encoder.crop))
+            yield from sound(mel)
+        with clock.stage("model"):
+            mel = stream.finish()
+        yield from sound(mel, last=True)

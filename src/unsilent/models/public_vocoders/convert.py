@@ -20,6 +20,7 @@ from torch import Tensor
 from unsilent.config import validate_recipe
 from unsilent.errors import CheckpointError, RecipeError
 from unsilent.files import sha256_file
+from unsilent.models.budget import built_for
 from unsilent.models.pretrained import save_model
 from unsilent.models.public_vocoders.checkpoint import (
     fold_weight_norms,
@@ -90,7 +91,8 @@ def convert_vocoder(
             f"{checkpoint}: there is no {' or '.join(SETTINGS)} beside it; name its settings with --settings"
         )
     config = public_config(read_settings(source), source)
-    model = PublicVocoder(config).eval()
+    with built_for(sum(value.numel() for value in tensors.values()), source):
+        model = PublicVocoder(config).eval()
     own: dict[str, Tensor] = {key: tensors.pop(key) for key in ("mean", "scale") if key in tensors}
     _load(model, tensors, checkpoint)
     if config.normalised:

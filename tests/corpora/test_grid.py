@@ -184,6 +184,27 @@ def test_parts_of_a_protocol_are_disjoint_and_cover_its_speakers(protocol: str) 
             assert clip.split("/")[0] in {"s1", "s2", "s4", "s29"}
 
 
+def test_published_four_speakers_are_apart_and_cover_the_rest() -> None:
+    parts = [load_split("grid", f"vca-gan-4-speakers-{part}") for part in ("train", "val", "test")]
+    assert [len(part.members or ()) for part in parts] == [0, 199, 200]
+    train, val, test = parts
+    assert val.members is not None
+    assert test.members is not None
+    assert val.members.isdisjoint(test.members)
+    assert {clip.split("/")[0] for clip in val.members | test.members} == {"s1", "s2", "s4", "s29"}
+    assert all(sentence(clip.split("/")[1]) for clip in val.members | test.members)
+    assert not any(clip in train for clip in val.members | test.members)
+    assert "s1/bbaf4p" in train
+    assert "s3/bbaf4p" not in train
+    assert train.missing(["s1/bbaf4p"]) == ["s2", "s29", "s4"]
+
+
+def test_parts_of_protocols_do_not_label_clips_on_their_own(tree: Path) -> None:
+    # s1/bbaf2n is in a published test list and in s1-train: without --split it is labelled as ever.
+    assert "s1/bbaf2n" in load_split("grid", "vca-gan-4-speakers-test")
+    assert {clip.id: clip.split for clip in GridCorpus(tree).clips()}["s1/bbaf2n"] == "s1-train"
+
+
 def test_hashed_parts_are_pinned_and_close_to_90_5_5() -> None:
     # A change of the rule would silently move clips from test into train.
     assert [hashed_part(f"s1/{name}") for name in ("bbaf2n", "bbas1s", "lwwz9s")] == ["train", "val", "train"]

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
 
 if TYPE_CHECKING:
-    from unsilent.corpora import Clip, FolderCorpus, GridCorpus
-    from unsilent.corpora.talker import TalkerCorpus
+    from unsilent.corpora import Clip, Corpus
+    from unsilent.corpora.registry import CorpusInfo
     from unsilent.prepare import Report
 
-__all__ = ["app", "folder", "grid", "speech", "talker"]
-
-app = typer.Typer(help="Turn a corpus into Parquet shards to train from. A run that was stopped goes on where it was.")
+__all__ = ["app", "speech"]
 
 RootArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=False)]
 OutArgument = Annotated[Path, typer.Argument(help="Folder of the shards; made if missing.", show_default=False)]
@@ -36,55 +35,48 @@ WorkersOption = Annotated[
 ]
 
 
-@app.command()
-def grid(
-    root: RootArgument,
-    out: OutArgument,
-    split: SplitOption = None,
-    speakers: SpeakersOption = None,
-    fps: FpsOption = 25,
-    workers: WorkersOption = None,
-    json_to: JsonOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Prepare GRID: mouth crops, sound, text and word times of each clip."""
-    from unsilent.corpora import GridCorpus
+class CorporaGroup(TyperGroup):
+    """Has a command for every corpus of the registry, which is not imported before the verb is invoked."""
 
-    _prepare(GridCorpus(root), out, split, speakers, fps, workers, json_to)
+    def __init__(self, **settings: Any) -> None:
+        from unsilent.corpora.registry import CORPORA
+
+        settings["commands"] = {name: _command(info) for name, info in CORPORA.items()} | settings["commands"]
+        super().__init__(**settings)
 
 
-@app.command()
-def folder(
-    root: RootArgument,
-    out: OutArgument,
-    split: SplitOption = None,
-    speakers: SpeakersOption = None,
-    fps: FpsOption = 25,
-    workers: WorkersOption = None,
-    json_to: JsonOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Prepare any folder of clips with sound; a sub-folder is a speaker, clip.txt beside clip.mp4 its text."""
-    from unsilent.corpora import FolderCorpus
-
-    _prepare(FolderCorpus(root), out, split, speakers, fps, workers, json_to)
+app = typer.Typer(
+    cls=CorporaGroup,
+    help="Turn a corpus into Parquet shards to train from. A run that was stopped goes on where it was.",
+)
 
 
-@app.command()
-def talker(
-    root: RootArgument,
-    out: OutArgument,
-    split: SplitOption = None,
-    speakers: SpeakersOption = None,
-    fps: FpsOption = 25,
-    workers: WorkersOption = None,
-    json_to: JsonOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Prepare a synthetic corpus that `unsilent talker` made."""
-    from unsilent.corpora.talker import TalkerCorpus
+def _command(info: CorpusInfo) -> Any:
+    def prepare(
+        root: RootArgument,
+        out: OutArgument,
+        split: SplitOption = None,
+        speakers: SpeakersOption = None,
+        fps: FpsOption = 25,
+        workers: WorkersOption = None,
+        json_to: JsonOption = None,
+        quiet: QuietOption = False,
+    ) -> None:
+        _prepare(info.open(root), out, split, speakers, fps, workers, json_to)
 
-    _prepare(TalkerCorpus(root), out, split, speakers, fps, workers, json_to)
+    single = typer.Typer(add_completion=False)
+    single.command(name=info.name, help=_help(info), short_help=info.title)(prepare)
+    return typer.main.get_command(single)
+
+
+def _help(info: CorpusInfo) -> str:
+    tested = (
+        "" if info.tested_on_real else "\n\nThe reader is untested on real data: nobody has run it on this corpus yet."
+    )
+    return (
+        f"Prepare {info.title}.\n\nEach clip's mouth crops, sound, text and, where known, word times. "
+        f"Splits: {', '.join(info.splits)}.\n\nLicence: {info.licence}. To be had: {info.obtain}.{tested}"
+    )
 
 
 @app.command()
@@ -121,7 +113,7 @@ def speech(
 
 
 def _prepare(
-    corpus: GridCorpus | FolderCorpus | TalkerCorpus,
+    corpus: Corpus,
     out: Path,
     splits: list[str] | None,
     speakers: str | None,
@@ -142,9 +134,7 @@ def _prepare(
     _show(corpus, result, out, json_to)
 
 
-def _select(
-    corpus: GridCorpus | FolderCorpus | TalkerCorpus, splits: list[str] | None, speakers: Collection[str] | None
-) -> list[Clip]:
+def _select(corpus: Corpus, splits: list[str] | None, speakers: Collection[str] | None) -> list[Clip]:
     from unsilent.errors import CorpusError
 
     clips: dict[str, Clip] = {}
@@ -157,7 +147,7 @@ def _select(
     return list(clips.values())
 
 
-def _show(corpus: GridCorpus | FolderCorpus | TalkerCorpus, result: Report, out: Path, json_to: str | None) -> None:
+def _show(corpus: Corpus, result: Report, out: Path, json_to: str | None) -> None:
     from rich.table import Table
 
     table = Table("clips", "number", "example", title=f"{corpus.root} -> {out}", title_justify="left")

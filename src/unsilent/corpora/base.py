@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["Clip", "Word"]
+__all__ = ["Clip", "Corpus", "Grammar", "Word"]
+
+Grammar = tuple[tuple[str, ...], ...]
+"""The words allowed in each slot of a sentence, for a corpus whose sentences are all of one form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +44,32 @@ class Clip:
     text: str | None
     words: tuple[Word, ...]
     split: str | None
+
+
+class Corpus(Protocol):
+    """A copy of a corpus on this machine.
+
+    Attributes:
+        root: its folder.
+        dropped: name of a file that is left out -> why.
+        notes: how many clips were kept with a fault, by fault; complete once :meth:`clips` was called.
+    """
+
+    root: Path
+    dropped: dict[str, str]
+    notes: Counter[str]
+
+    @property
+    def name(self) -> str:
+        """Name of the corpus, for instance ``grid``."""
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What can be said in it, or None where that is anything."""
+
+    def clips(self, split: str | None = None, *, speakers: Collection[str] | None = None) -> list[Clip]:
+        """The clips of a split (None: all there are) and of some speakers, in order of their ids.
+
+        Raises:
+            CorpusError: there is no such split, speaker or clip.
+        """

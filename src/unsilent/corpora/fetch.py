@@ -12,15 +12,17 @@ import hashlib
 import http.client
 import json
 import logging
+import lzma
 import os
 import shutil
 import stat
+import struct
 import time
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
@@ -40,6 +42,17 @@ _SHEFFIELD_FILE: Final = "https://spandh.dcs.shef.ac.uk/gridcorpus/{speaker}/vid
 _BLOCK: Final = 1 << 20
 _TIMEOUT: Final = 30.0
 _MOST_EXPANSION: Final = 200
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    ValueError,
+)
+"""What `zipfile` raises when an archive's content is at fault."""
 _HEADERS: Final = {"User-Agent": "unsilent", "Accept-Encoding": "identity"}
 
 
@@ -201,7 +214,7 @@ def _request(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         message = f"{url}: the server answers {error.code} {error.reason}; try later, or another source"
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             size = error.headers.get("Content-Range", "").removeprefix("bytes */")
-            raise _BeyondEndError(message, int(size) if size.isdecimal() else None) from error
+            raise _BeyondEndError(message, int(size) if size.isdecimal() and len(size) < 20 else None) from error
         raise CorpusError(message) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
@@ -255,8 +268,8 @@ def _continue(url: str, partial: Path, version: Path, progress: Progress | None)
     headers = {"Range": f"bytes={have}-", "If-Range": known} if have and known else {}
     with _request(url, headers) as response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        length = response.headers.get("Content-Length")
-        total = None if length is None else int(length) + (have if resumed else 0)
+        length = response.headers.get("Content-Length", "")
+        total = int(length) + (have if resumed else 0) if length.isdecimal() and len(length) < 20 else None
         version.write_text(_version(response), encoding="utf-8")
         if progress is not None:
             progress.total = None if total is None else total / 1e6
@@ -293,10 +306,10 @@ def unpack(archive: Path, root: Path, folder: str = "") -> int:
 
     Raises:
         CorpusError: the archive is damaged, leads outside ``root``, holds links, or unpacks to absurd size.
-        OutputError: the disk has not enough room.
+        OutputError: the disk has not enough room, or ``root`` cannot be written.
     """
     try:
-        with zipfile.ZipFile(archive) as file:
+        with _opened(archive) as file:
             members = [entry for entry in file.infolist() if not entry.is_dir() and _wanted(entry.filename)]
             for entry in members:
                 _check(archive, entry)
@@ -306,9 +319,29 @@ def unpack(archive: Path, root: Path, folder: str = "") -> int:
             _room(root / ".", size)
             inside = all(folder in PurePosixPath(entry.filename).parts[:-1] for entry in members)
             _extract(file, members, root if inside or not folder else root / folder)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
+    except _DAMAGE as error:
         raise CorpusError(f"{archive}: is damaged ({error}); delete it and fetch it again") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{root}: cannot be unpacked to ({reason}); make room or choose another folder") from error
     return len(members)
+
+
+def _opened(archive: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(archive)
+    except OSError as error:
+        raise zipfile.BadZipFile(str(error)) from error
+
+
+def _content(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    # A decompressor, and a place in the file that cannot be, raise what a full disk raises, too.
+    try:
+        with file.open(entry) as source:
+            while block := source.read(_BLOCK):
+                yield block
+    except OSError as error:
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _wanted(name: str) -> bool:
@@ -331,8 +364,8 @@ def _extract(file: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], root: Pa
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(f".{place.name}.partial")
         try:
-            with file.open(entry) as source, open(partial, "wb") as output:
-                shutil.copyfileobj(source, output, _BLOCK)
+            with open(partial, "wb") as output:
+                output.writelines(_content(file, entry))
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from unsilent.corpora.base import Clip
+from unsilent.corpora.base import Clip, Grammar
 from unsilent.corpora.splits import hashed_part
 from unsilent.errors import CorpusError
 
@@ -62,6 +62,7 @@ class FolderCorpus:
     """
 
     name = "folder"
+    grammar: Grammar | None = None
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)

@@ -15,15 +15,13 @@ The separate recordings of ``audio_25k.zip`` are not needed: the sound is read f
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from unsilent.corpora.base import Clip, Word
-from unsilent.corpora.splits import Split, load_split, packaged_lists
+from unsilent.corpora.listed import ListedCorpus, files_below
 from unsilent.errors import CorpusError
 
 __all__ = ["GRAMMAR", "GridCorpus", "read_alignment", "sentence"]
@@ -72,7 +70,7 @@ def read_alignment(path: str | Path) -> tuple[Word, ...]:
         fields = line.split()
         if not fields:
             continue
-        if len(fields) != 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
+        if len(fields) != 3 or not all(each.isdecimal() and len(each) < 16 for each in fields[:2]):
             raise CorpusError(f"{path}:{number}: is not `start end word`; fetch the alignments again")
         start, end = int(fields[0]), int(fields[1])
         if not last <= start <= end:
@@ -83,89 +81,43 @@ def read_alignment(path: str | Path) -> tuple[Word, ...]:
     return tuple(words)
 
 
-class GridCorpus:
+class GridCorpus(ListedCorpus):
     """The clips of a copy of GRID.
 
     Args:
         root: holds the speakers' folders: ``s1/*.mpg``, ``s1/*.mp4``, ``s1/video/mpg_6000/*.mpg``, ``video/s1/*.mpg``
             and the like; alignments in ``align/s1/x.align``, ``alignments/s1/x.align`` or ``s1/align/x.align``.
 
-    Attributes:
-        dropped: name of a file that is left out -> why.
-        notes: how many clips were kept with a fault, by fault.
-
     Raises:
         CorpusError: the folder does not exist or holds no GRID video.
     """
 
     name = "grid"
+    grammar = tuple(tuple(slot.values()) for slot in GRAMMAR)
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise CorpusError(
-                f"{self.root}: is no folder; name one that holds GRID (s1, s2 ...), or run `unsilent fetch grid`"
-            )
-        self.dropped: dict[str, str] = {}
-        self.notes: Counter[str] = Counter()
-        self._videos: dict[str, Path] = {}
-        for path in _video_files(self.root):
-            self._add(path)
+        super().__init__(root)
+        # Of two releases of a clip (mpg_6000 and mpg_vcd) the better comes first.
+        for path in sorted(files_below(self.root, _SUFFIXES), key=lambda path: "mpg_6000" not in path.parts):
+            self._place(path)
         if not self._videos:
             raise CorpusError(f"{self.root}: holds no GRID video (s1/bbaf2n.mpg ...); run `unsilent fetch grid`")
 
-    def clips(self, split: str | None = None, *, speakers: Collection[str] | None = None) -> list[Clip]:
-        """The clips of a split, in order of their ids.
+    def _remedy(self) -> str:
+        return "name one that holds GRID (s1, s2 ...), or run `unsilent fetch grid`"
 
-        Args:
-            split: name of a packaged split (see :mod:`unsilent.corpora.splits`) or path of a list of clips; None
-                means every clip, each with the packaged list it is in (``s1-train`` ...), if any.
-            speakers: only these, for instance ``{"s1", "s2"}``.
-
-        Raises:
-            CorpusError: no such split or speaker, or none of its clips is here.
-        """
-        here = {identity.split("/")[0] for identity in self._videos}
-        for speaker in sorted(set(speakers or ()) - here):
-            raise CorpusError(f"{self.root}: no video of speaker {speaker}; there is: {', '.join(_in_order(here))}")
-        membership = self._membership(split)
-        chosen = [i for i in _in_order(membership) if speakers is None or i.split("/")[0] in speakers]
-        if not chosen:
-            raise CorpusError(
-                f"{self.root}: holds no clip of split {split}; fetch its speakers, or choose another split"
-            )
-        return [self._clip(identity, membership[identity]) for identity in chosen]
-
-    def _membership(self, split: str | None) -> dict[str, str | None]:
-        if split is None:
-            lists = packaged_lists("grid")
-            return {i: next((name for name, members in lists.items() if i in members), None) for i in self._videos}
-        wanted: Split = load_split("grid", split)
-        absent = wanted.missing(self._videos)
-        if absent:
-            self.notes[f"clips of split {wanted.name} that are not in {self.root}"] = len(absent)
-            _log.warning("%s: %d clips of split %s are not here, first: %s", self.root, len(absent), split, absent[0])
-        return {i: wanted.name for i in self._videos if i in wanted}
-
-    def _add(self, path: Path) -> None:
+    def _place(self, path: Path) -> None:
         speaker = next(
             (part for part in reversed(path.relative_to(self.root).parts[:-1]) if _SPEAKER.fullmatch(part)), None
         )
         if speaker is None and _SPEAKER.fullmatch(self.root.name):
             speaker = self.root.name
-        relative = path.relative_to(self.root).as_posix()
         if speaker is None:
-            self._drop(relative, "not in the folder of a speaker (s1 ... s34)")
+            self._drop(path, "not in the folder of a speaker (s1 ... s34)")
         elif sentence(path.stem) is None:
-            self._drop(relative, "the name spells no GRID sentence")
-        elif (identity := f"{speaker}/{path.stem.lower()}") in self._videos:
-            self._drop(relative, "another file of the same clip is used")
+            self._drop(path, "the name spells no GRID sentence")
         else:
-            self._videos[identity] = path
-
-    def _drop(self, name: str, reason: str) -> None:
-        self.dropped[name] = reason
-        _log.info("%s: left out: %s", name, reason)
+            self._add(f"{speaker}/{path.stem.lower()}", path)
 
     def _clip(self, identity: str, split: str | None) -> Clip:
         speaker, name = identity.split("/")
@@ -193,17 +145,3 @@ class GridCorpus:
         self.notes[f"kept without word times: {reason}"] += 1
         _log.debug("%s: kept without word times: %s", where, reason)
         return ()
-
-
-def _video_files(root: Path) -> Iterator[Path]:
-    """Video files in a stable order; of two releases of a clip (``mpg_6000`` and ``mpg_vcd``) the better first."""
-    found: list[Path] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        found += [Path(folder, name) for name in files if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
-    return iter(sorted(found, key=lambda path: ("mpg_6000" not in path.parts, path.as_posix())))
-
-
-def _in_order(names: Collection[str]) -> list[str]:
-    """Sorted with s2 before s10."""
-    return sorted(names, key=lambda name: (len(name.split("/")[0]), name))

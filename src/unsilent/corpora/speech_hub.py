@@ -39,9 +39,10 @@ class ParquetSpeech:
         for file in self._files:
             try:
                 opened = pq.ParquetFile(file)
-            except (pa.ArrowException, OSError) as error:
+                schema = opened.schema_arrow
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise CorpusError(f"{file}: is no complete Parquet file; download or write it again") from error
-            self._columns[file] = _audio_column(file, opened.schema_arrow)
+            self._columns[file] = _audio_column(file, schema)
             self._count += opened.metadata.num_rows
             opened.close()
 

@@ -97,7 +97,7 @@ def recording_of(
 
 
 def _rate(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) > 0 else None
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0 else None
 
 
 def _table_rows(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -9,7 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from unsilent.corpora.base import Clip, Word
+from unsilent.corpora.base import Clip, Grammar, Word
+from unsilent.corpora.grid import GridCorpus
 from unsilent.errors import CorpusError
 
 __all__ = ["MANIFEST", "SPLITS", "TalkerCorpus", "read_manifest"]
@@ -32,6 +33,7 @@ class TalkerCorpus:
         dropped: name of a file that is left out -> why.
         notes: how many clips were kept with a fault, by fault (always empty here).
         sentences: the kind of sentences, ``grid`` or ``open``.
+        grammar: GRID's for sentences of the kind ``grid``, else None.
 
     Raises:
         CorpusError: the folder holds no talker corpus, or no clip.
@@ -45,6 +47,7 @@ class TalkerCorpus:
         if not manifest.is_file():
             raise CorpusError(f"{self.root}: holds no {MANIFEST}; make a corpus with `unsilent talker {self.root}`")
         self.sentences = str(read_manifest(manifest)["spec"].get("sentences"))
+        self.grammar: Grammar | None = GridCorpus.grammar if self.sentences == "grid" else None
         self.dropped: dict[str, str] = {}
         self.notes: Counter[str] = Counter()
         self._clips = sorted(self._read(), key=lambda clip: clip.id)

@@ -88,3 +88,40 @@ def shards(
     table.add_row("largest growth once warm", f"{result['resident_growth'] / 2**20:.1f} MiB")
     report(json_to).print(table)
     emit_json(result, json_to)
+
+
+@app.command()
+def stream(
+    video: Annotated[Path, typer.Argument(help="A clip of someone talking.")] = GRID_CLIP,
+    model: Annotated[
+        str | None, typer.Option(help="A model that streams; the recipe grid-stream with random weights by default.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=3, help="How long to feed frames.")] = 12,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """How late speech is while video arrives, frame by frame at a camera's pace, and why."""
+    from rich.table import Table
+
+    from unsilent.benchmarks.stream import bench_stream
+
+    result = bench_stream(video, model, seconds)
+    late, what = result["latency"], {
+        "chunk": "the rest of its chunk",
+        "stem": "frames that the encoder looks ahead",
+        "tracker": "frames that smooth the mouth's place",
+        "vocoder": "mel frames that the vocoder looks ahead",
+        "window": "the window of the inverse STFT",
+        "work": "computing",
+    }  # fmt: skip
+    title = f"stream: {result['model']}, {result['seconds']:.0f} s, {result['threads']} threads"
+    table = Table("the first frame of a chunk waits for", "ms", title=title, title_justify="left")
+    for name, seconds_of in result["parts"].items():
+        table.add_row(what[name], f"{1000 * seconds_of:.0f}")
+    table.add_section()
+    for name in ("median", "p95", "largest"):
+        table.add_row(f"measured, {name}", f"{1000 * late[name]:.0f}")
+    screen = report(json_to)
+    screen.print(table)
+    screen.print(f"busy for {result['busy']:.2f} s a second of video")
+    emit_json(result, json_to)

@@ -33,6 +33,7 @@ Model = TypeVar("Model", bound=nn.Module)
 AnyVocoder = Vocoder | PublicVocoder
 AnyVocoderConfig = VocoderConfig | HifiganConfig | ParallelWaveganConfig
 WEIGHTS, CARD = "model.safetensors", "card.json"
+_MOST_CARD_BYTES = 10_000_000
 
 
 def save_model(
@@ -87,10 +88,12 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such model folder; give a shipped name or a folder with {CARD}")
     try:
+        if path.stat().st_size > _MOST_CARD_BYTES:
+            raise CheckpointError(f"{path}: is far too large for a model card; copy the model again")
         card = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); is this a model folder?") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: is not valid JSON; copy the model again") from error
     if not isinstance(card, dict) or card.get("format") != 1 or not isinstance(card.get("config"), dict):
         raise CheckpointError(f"{path}: is not a model card that this version reads; copy the model again")

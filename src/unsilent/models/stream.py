@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unsilent.models.config import VideoEncoderConfig
 from unsilent.models.decoders import MelDecoder
 from unsilent.models.reconstructor import Reconstructor
+from unsilent.models.video import VideoEncoder
 from unsilent.nn import BlockState, Conformer
 
 __all__ = ["ReconstructorStream"]
@@ -31,55 +31,63 @@ class ReconstructorStream:
         config = model.config
         if config is None or not config.streams:
             raise ValueError("this model waits for the end of a clip; it cannot stream")
-        assert isinstance(config.encoder, VideoEncoderConfig)
-        self._model, self._chunk = model, config.temporal.chunk
-        self.ahead = config.encoder.stem_frames // 2
-        """Video frames that the encoder waits for after each chunk."""
+        assert isinstance(model.encoder, VideoEncoder)
+        self._model, self._encoder, self._chunk = model, model.encoder, config.temporal.chunk
+        self.ahead = model.encoder.side
+        """Video frames that the encoder waits for after each frame."""
         self._told: Tensor | None = None
         if model.speaker is not None:
             unknown = torch.zeros(1, config.mel.n_mels, 0)
             self._told = model.speaker(unknown) if voice is None else voice[None]
         self._crops: Tensor | None = None
-        self._made = 0
-        """Frames of the crops that are held and have been made."""
+        """Scaled crops that further frames see, of which the first ``2 ahead`` have been encoded or are not there."""
+        self._encoded: Tensor | None = None
+        """Vectors (T, D) of an incomplete chunk."""
         self._temporal: list[BlockState] | None = None
         self._decoder: list[tuple[Tensor, Tensor]] | None = None
 
     @torch.inference_mode()
     def push(self, crops: Tensor) -> Tensor:
         """Take the next crops (T, S, S) uint8; give the log-mel (F, M) of all chunks that are complete."""
-        self._crops = crops if self._crops is None else torch.cat((self._crops, crops))
-        pieces = [self._nothing()]
-        while len(self._crops) - self._made >= self._chunk + self.ahead:
-            pieces.append(self._make(self._chunk))
-        return torch.cat(pieces, dim=1)
+        scaled = self._encoder.scale(crops)
+        before = scaled.new_zeros(self.ahead, *scaled.shape[1:]) if self._crops is None else self._crops
+        return self._encode(torch.cat((before, scaled)))
 
     @torch.inference_mode()
     def finish(self) -> Tensor:
         """Give the rest (F, M); call once, after the last `push`."""
-        pieces = [self._nothing()]
-        while self._crops is not None and self._made < len(self._crops):
-            pieces.append(self._make(min(self._chunk, len(self._crops) - self._made)))
-        return torch.cat(pieces, dim=1)
+        if self._crops is None:
+            return self._nothing()
+        after = self._crops.new_zeros(self.ahead, *self._crops.shape[1:])
+        whole = self._encode(torch.cat((self._crops, after)))
+        rest = self._encoded
+        return torch.cat((whole, self._make(rest)), dim=1) if rest is not None and len(rest) else whole
 
     def _nothing(self) -> Tensor:
         return torch.zeros(self._model.mel.n_mels, 0)
 
-    def _make(self, frames: int) -> Tensor:
-        """Log-mel (F, 4 T) of the next ``frames`` crops, which see their neighbours on either side."""
-        assert self._crops is not None
-        first = max(0, self._made - self.ahead)
-        seen = self._crops[first : self._made + frames + self.ahead]
-        encoded = self._model.encoder(seen[None], torch.ones(1, len(seen), dtype=torch.bool))
-        encoded = encoded[:, self._made - first :][:, :frames]
+    def _encode(self, crops: Tensor) -> Tensor:
+        """Encode all frames whose neighbours are there, as they arrive; make the mel of complete chunks."""
+        self._crops = crops[max(0, len(crops) - 2 * self.ahead) :]
+        if len(crops) <= 2 * self.ahead:
+            return self._nothing()
+        vectors = self._encoder.step(crops)
+        waiting = vectors if self._encoded is None else torch.cat((self._encoded, vectors))
+        pieces = [self._nothing()]
+        while len(waiting) >= self._chunk:
+            pieces.append(self._make(waiting[: self._chunk]))
+            waiting = waiting[self._chunk :]
+        self._encoded = waiting
+        return torch.cat(pieces, dim=1)
+
+    def _make(self, encoded: Tensor) -> Tensor:
+        """Log-mel (F, 4 T) of the vectors (T, D) of a chunk."""
+        vectors = encoded[None]
         if self._told is not None:
-            encoded = torch.cat([encoded, self._told[:, None].expand(-1, frames, -1)], dim=2)
+            vectors = torch.cat([vectors, self._told[:, None].expand(-1, len(encoded), -1)], dim=2)
         temporal, decoder = self._model.temporal, self._model.decoder
         assert isinstance(temporal, Conformer)
         assert isinstance(decoder, MelDecoder)
-        hidden, self._temporal = temporal.step(encoded, self._temporal, self._model.modality)
+        hidden, self._temporal = temporal.step(vectors, self._temporal, self._model.modality)
         mel, self._decoder = decoder.step(hidden, self._decoder, self._model.modality)
-        self._made += frames
-        drop = max(0, self._made - self.ahead)
-        self._crops, self._made = self._crops[drop:], self._made - drop
         return mel[0]

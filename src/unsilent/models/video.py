@@ -58,7 +58,10 @@ class Stem(nn.Module):
         """(B, T, S, S) and mask (B, T) to (N, channels, H, W) of the valid frames in order."""
         side = self.frames // 2
         padded = functional.pad(crops * mask[..., None, None].to(crops.dtype), (0, 0, 0, 0, side, side))
-        stacked = padded.unfold(1, self.frames, 1).permute(0, 1, 4, 2, 3)[mask]
+        return self.convolve(padded.unfold(1, self.frames, 1).permute(0, 1, 4, 2, 3)[mask])
+
+    def convolve(self, stacked: Tensor) -> Tensor:
+        """Neighbouring frames (N, frames, S, S) to (N, channels, H, W)."""
         stacked = stacked.contiguous(memory_format=torch.channels_last)
         pooled: Tensor = self.pool(functional.silu(self.norm(self.conv(stacked))))
         return pooled
@@ -97,10 +100,27 @@ class VideoEncoder(nn.Module):
         Returns:
             (B, T, D), zero where padded.
         """
-        scaled = (crops.float() / 255.0 - CROP_MEAN) / CROP_STD
-        maps = self.stages(self.stem(scaled, mask))
-        flat = maps.flatten(1) if self.config.pooling == "flatten" else maps.mean((2, 3))
-        vectors = self.dropout(self.project(flat))
+        vectors = self._vectors(self.stem(self.scale(crops), mask))
         out: Tensor = vectors.new_zeros(*mask.shape, vectors.shape[-1])
         out[mask] = vectors
         return out
+
+    @property
+    def side(self) -> int:
+        """Frames that each frame sees on either side of it."""
+        return self.stem.frames // 2
+
+    @staticmethod
+    def scale(crops: Tensor) -> Tensor:
+        """Grey crops, uint8 or float in [0, 255], to what the stem reads; where there is no frame it reads zero."""
+        return (crops.float() / 255.0 - CROP_MEAN) / CROP_STD
+
+    def step(self, scaled: Tensor) -> Tensor:
+        """Frames of a stream: scaled crops (T + 2 side, S, S) to the vectors of the inner frames (T, D)."""
+        return self._vectors(self.stem.convolve(scaled.unfold(0, self.stem.frames, 1).permute(0, 3, 1, 2)))
+
+    def _vectors(self, maps: Tensor) -> Tensor:
+        maps = self.stages(maps)
+        flat = maps.flatten(1) if self.config.pooling == "flatten" else maps.mean((2, 3))
+        vectors: Tensor = self.dropout(self.project(flat))
+        return vectors

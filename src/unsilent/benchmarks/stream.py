@@ -1,0 +1,98 @@
+"""How late speech is when it is made while video arrives, and what the lateness is made of."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unsilent.config import load_recipe
+from unsilent.face.smoothing import LIVE_LOOK_AHEAD
+from unsilent.media import read_video
+from unsilent.models import build_reconstructor
+from unsilent.models.pretrained import load_vocoder
+from unsilent.models.vocoder_stream import VocoderStream
+from unsilent.synthesis import Synthesizer, find_model, load
+from unsilent.synthesis.live import LiveSpeech, speak_live
+from unsilent.training.recipe import TrainRecipe
+
+__all__ = ["RECIPE", "bench_stream"]
+
+RECIPE = "grid-stream"
+
+
+def bench_stream(video: Path, model: str | None = None, seconds: float = 12.0) -> dict[str, Any]:
+    """Feed a clip's frames at the pace of a camera, over and over, and measure when their sound is there.
+
+    Args:
+        video: a clip of someone talking; decoded before the clock starts.
+        model: one that streams; the shipped recipe `grid-stream` with random weights if not given, which takes as long.
+        seconds: how long to feed.
+
+    Returns:
+        ``latency``: median, 95th percentile and largest, in seconds from a frame's arrival to the sound that belongs to
+        its beginning; ``parts``: what a chunk's first frame waits for; ``busy``: seconds of work a second of video.
+
+    Raises:
+        MediaError, FaceError, CheckpointError: clip or model cannot be used.
+    """
+    voice = _random() if model is None else load(model)
+    frames = list(read_video(video, voice.mel_config.frame_rate))
+    count = round(seconds * voice.mel_config.frame_rate)
+    # What happens once only (loading, first use) is over before the clock starts.
+    for _ in voice.stream(frames):
+        pass
+    done = speak_live(voice, _paced(frames, count, voice.mel_config.frame_rate), lambda samples: None)
+    late = sorted(done.latencies[1:])
+    return {
+        "video": video.name,
+        "model": model or f"{RECIPE}, random weights",
+        "threads": torch.get_num_threads(),
+        "seconds": done.seconds,
+        "latency": {
+            "median": statistics.median(late),
+            "p95": late[round(0.95 * (len(late) - 1))],
+            "largest": late[-1],
+        },
+        "parts": _parts(voice, done),
+        "busy": sum(spent for name, spent in done.timings.items() if name != "decode") / done.seconds,
+        "stages": {name: spent / done.seconds for name, spent in done.timings.items() if name != "decode"},
+    }
+
+
+def _random() -> Synthesizer:
+    recipe = load_recipe(RECIPE, TrainRecipe)
+    vocoder, _, _ = load_vocoder(find_model("grid") / "vocoder")
+    torch.manual_seed(0)
+    return Synthesizer(build_reconstructor(recipe.model).eval(), recipe.model, vocoder, {"name": RECIPE})
+
+
+def _paced(frames: list[NDArray[np.uint8]], count: int, fps: int | float) -> Iterator[NDArray[np.uint8]]:
+    begin = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, begin + number / fps - time.monotonic()))
+        yield frames[number % len(frames)]
+
+
+def _parts(voice: Synthesizer, done: LiveSpeech) -> dict[str, float]:
+    """Seconds that the first frame of a chunk waits for, by what it waits for."""
+    config, fps = voice.config, voice.mel_config.frame_rate
+    block = config.temporal.chunk * config.mel.mels_per_frame
+    vocoder, _, _ = load_vocoder(find_model("grid") / "vocoder")
+    sound = VocoderStream(vocoder, block)  # type: ignore[arg-type]
+    pieces = max(1, len(done.latencies))
+    # The arrival of a chunk's last frame, counted from that of its first.
+    return {
+        "chunk": (config.temporal.chunk - 1) / fps,
+        "stem": config.encoder.stem_frames // 2 / fps,  # type: ignore[union-attr]
+        "tracker": LIVE_LOOK_AHEAD / fps,
+        "vocoder": sound.ahead * config.mel.hop_length / config.mel.sample_rate,
+        "window": sound.delay - sound.ahead * config.mel.hop_length / config.mel.sample_rate,
+        "work": sum(spent for name, spent in done.timings.items() if name != "decode") / pieces,
+    }

@@ -125,3 +125,66 @@ def stream(
     screen.print(table)
     screen.print(f"busy for {result['busy']:.2f} s a second of video")
     emit_json(result, json_to)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.", show_default=False)],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=3, help="Steps that are timed.")] = 10,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a few steps and throw them away: samples a second, waiting for data, arithmetic a second."""
+    from rich.table import Table
+
+    from unsilent.benchmarks.train import bench_train
+    from unsilent.training.run import load_any_recipe
+
+    chosen = load_any_recipe(recipe, overrides or [])
+    with progress("Training", steps + 2, "steps") as task:
+        result = bench_train(chosen, steps, advance=task.advance)
+    title = f"train {result['recipe']}: batches of {result['batch_size']}, {result['threads']} threads"
+    table = Table("", "", title=title, title_justify="left", show_header=False)
+    table.add_row("seconds a step", f"{result['seconds_per_step']:.3f}")
+    table.add_row("samples a second", f"{result['samples_per_second']:.2f}")
+    table.add_row("waiting for data", f"{100 * result['waiting']:.1f} %")
+    table.add_row("a large matrix product, GFLOP/s", f"{result['peak'] / 1e9:.0f}")
+    table.add_row("whole step", f"{result['flops'] / 1e9:.0f} GFLOP/s, {100 * result['share_of_peak']:.0f} % of it")
+    if result["encoder"]:
+        encoder = result["encoder"]
+        table.add_row("encoder", f"{encoder['flops'] / 1e9:.0f} GFLOP/s, {100 * encoder['share_of_peak']:.0f} % of it")
+    report(json_to).print(table)
+    emit_json(result, json_to)
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="grid, talker, folder ...")] = "grid",
+    root: Annotated[Path, typer.Argument(help="Folder of the corpus.")] = GRID_CLIP.parent.parent,
+    clips: Annotated[int, typer.Option(min=4, help="How many clips.")] = 48,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Clips to shards: frames a second of every stage, and what a second core brings."""
+    from rich.table import Table
+
+    from unsilent.benchmarks.prepare import bench_prepare
+    from unsilent.corpora.registry import open_corpus
+
+    chosen = open_corpus(corpus, root).clips(None)[:clips]
+    with progress("Preparing", None, "clips") as task:
+        result = bench_prepare(chosen, advance=task.advance)
+    table = Table("", "frames/s", "clips/s", title=f"prepare {result['clips']} clips", title_justify="left")
+    names = {"decode": "decode alone (reference)", "face": "track and crop alone", "sound": "sound alone"}
+    for name, rate in result["stages"].items():
+        table.add_row(f"{names[name]}, one core", f"{rate:.0f}", "")
+    for workers, rates in result["workers"].items():
+        label = f"whole, {workers} process" + "es" * (workers != "1")
+        table.add_row(label, f"{rates['frames_per_second']:.0f}", f"{rates['clips_per_second']:.2f}")
+    screen = report(json_to)
+    screen.print(table)
+    screen.print(f"{result['cores']} cores are {result['scaling']:.2f} times as fast as one")
+    emit_json(result, json_to)

@@ -35,10 +35,10 @@ $(VENV)/.dev: $(VENV)/.core
 	@touch $@
 
 test: $(VENV)/.dev  ## run the tests but the slow ones
-	$(PY) -m pytest -m 'not slow' --durations=10 -rs
+	$(PY) -m pytest -m 'not slow' --durations=10 --strict-skips
 
 test-full: $(VENV)/.dev  ## run all tests
-	$(PY) -m pytest --durations=20 -rs
+	$(PY) -m pytest --durations=20 --strict-skips
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(PY) -m ruff check .

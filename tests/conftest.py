@@ -17,12 +17,21 @@ os.environ.pop("COLUMNS", None)
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.skips import Skips
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("wild", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--strict-skips", action="store_true", help="fail if a test is skipped for no expected reason")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Skips(strict=config.getoption("--strict-skips")), "skips")
 
 
 @pytest.fixture(scope="session")

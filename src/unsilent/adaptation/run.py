@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from unsilent.adaptation.clips import divide
+from unsilent.adaptation.forecast import Forecast, forecast
 from unsilent.config import dump_recipe, load_recipe
 from unsilent.corpora import Clip, FolderCorpus
 from unsilent.errors import CheckpointError, CorpusError
@@ -44,6 +45,9 @@ class Watch(Protocol):
 
     def stage(self, name: str, total: int | None) -> Callable[[], object]:
         """A stage begins; what is returned is called at each of ``total`` items (unknown if None)."""
+
+    def expect(self, forecast: Forecast) -> None:
+        """What is to be expected of the clips, known before training begins."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ def adapt(
     advance = watch.stage("Preparing", len(clips))
     prepared = prepare_corpus(clips, output / "shards", workers=workers, advance=advance)
     minutes, count = _check(output / "shards", root, prepared)
+    watch.expect(forecast(minutes))
     ended = time.monotonic() + 3600 * hours if hours is not None else None
     tick = watch.stage("Training", None)
 

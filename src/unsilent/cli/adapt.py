@@ -12,7 +12,7 @@ import typer
 from unsilent.cli.common import JsonOption, QuietOption, console, emit_json, progress, report
 
 if TYPE_CHECKING:
-    from unsilent.adaptation import Adapted
+    from unsilent.adaptation import Adapted, Forecast
 
 __all__ = ["adapt"]
 
@@ -46,20 +46,30 @@ def adapt(
     from unsilent.adaptation import adapt as run
 
     folder = output or Path("runs") / f"adapt-{clips.resolve().name}"
-    with _Stages() as watch:
+    with _Stages(json_to) as watch:
         done = run(clips, folder, source, watch=watch, overrides=overrides or [], hours=hours, workers=workers)
-    _show(done, json_to)
+    _show(done, watch.forecast, json_to)
 
 
 class _Stages(ExitStack):
     """One progress bar a stage; the last one ends with the block."""
+
+    def __init__(self, json_to: str | None) -> None:
+        super().__init__()
+        self._json_to = json_to
+        self.forecast: Forecast | None = None
+
+    def expect(self, forecast: Forecast) -> None:
+        self.close()
+        self.forecast = forecast
+        report(self._json_to).print(forecast.sentence(), markup=False)
 
     def stage(self, name: str, total: int | None) -> Callable[[], object]:
         self.close()
         return self.enter_context(progress(name, total, "steps" if total is None else "clips")).advance
 
 
-def _show(done: Adapted, json_to: str | None) -> None:
+def _show(done: Adapted, forecast: Forecast | None, json_to: str | None) -> None:
     from rich.table import Table
 
     screen = report(json_to)
@@ -86,6 +96,7 @@ def _show(done: Adapted, json_to: str | None) -> None:
             "steps": done.steps,
             "flat": done.flat,
             "dropped": done.dropped,
+            "forecast": forecast,
             "report": done.report.as_dict(),
         },
         json_to,

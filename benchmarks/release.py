@@ -1,8 +1,9 @@
 """Put a trained model and vocoder into the package, with what the cards must say.
 
-    python benchmarks/release.py grid runs/grid-small/best runs/vocoder-small/best --scores scores.json
+    python benchmarks/release.py grid runs/grid-small/best --vocoder runs/vocoder-small/best --scores scores.json
 
-``--scores`` is what ``unsilent evaluate ... --json`` wrote for the model.
+``--scores`` is what ``unsilent evaluate ... --json`` wrote for the model. A model without a vocoder of its own
+speaks through that of ``grid``.
 """
 
 from __future__ import annotations
@@ -14,25 +15,30 @@ import sys
 from pathlib import Path
 
 from unsilent.files import atomic_path
-from unsilent.models.pretrained import CARD, WEIGHTS, read_card
+from unsilent.models.pretrained import CARD, WEIGHTS, amend_card, read_card
 from unsilent.synthesis.synthesizer import VOCODER_FOLDER
 from unsilent.synthesis.synthesizer import WEIGHTS as PACKAGE
 
-DATA = {
-    "grid": "GRID audio-visual sentence corpus, speaker s1 (Cooke, Barker, Cunningham, Shao 2006), CC BY 4.0",
-    "kerstin": "Kerstin voice, CC0-1.0",
-    "artikulate": "KDE Artikulate recordings, CC BY-SA 3.0",
-}
+GRID = "GRID audio-visual sentence corpus, speaker s1 (Cooke, Barker, Cunningham, Shao 2006), CC BY 4.0"
+KERSTIN = "Kerstin voice, CC0-1.0"
+ARTIKULATE = "KDE Artikulate recordings, CC BY-SA 3.0"
+TALKERS = "synthetic talkers made by `unsilent talker`: drawn faces, the voice of hibari-tts 0.2.1 (Apache-2.0)"
+DATA = {"grid": [GRID], "grid-stream": [GRID], "talker": [TALKERS], "speech-mel": [KERSTIN, ARTIKULATE]}
+VOCODER_DATA = [GRID, KERSTIN, ARTIKULATE]
 LIMITS = {
     "grid": "the grid model knows the 51 words of GRID and one man's face and voice (s1): it says nothing else, and "
     "speaks for anybody else in his voice",
+    "grid-stream": "knows the 51 words of GRID and one man's face and voice (s1), as grid does, and less well: it "
+    "does not wait for what comes later",
+    "talker": "a demonstration on drawn faces: knows the 51 words of GRID as synthetic talkers mouth them; it cannot "
+    "read the lips of people",
+    "speech-mel": "copies speech; it cannot read lips, and is there to start a model that does",
 }
 LARGEST = 20_000_000
 
 
 def release(source: Path, target: Path, extra: dict[str, object]) -> None:
     """Copy a model folder and add to its card."""
-    card = read_card(source)
     size = (source / WEIGHTS).stat().st_size
     if size > LARGEST:
         sys.exit(f"{source / WEIGHTS}: {size} bytes, more than {LARGEST}")
@@ -40,16 +46,17 @@ def release(source: Path, target: Path, extra: dict[str, object]) -> None:
     with atomic_path(target / WEIGHTS) as path:
         shutil.copyfile(source / WEIGHTS, path)
     with atomic_path(target / CARD) as path:
-        path.write_text(json.dumps({**card, **extra}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        shutil.copyfile(source / CARD, path)
+    amend_card(target, extra)
     sys.stdout.write(f"{target}: {size / 1e6:.1f} MB\n")
 
 
 def main() -> None:
-    """Read the command line and release both models."""
+    """Read the command line and release the model, and its vocoder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
+    parser.add_argument("name", choices=DATA)
     parser.add_argument("model", type=Path)
-    parser.add_argument("vocoder", type=Path)
+    parser.add_argument("--vocoder", type=Path, help="of the model's own")
     parser.add_argument("--scores", type=Path)
     parser.add_argument("--phase-iterations", type=int, help="of the vocoder at synthesis, instead of the recipe's")
     arguments = parser.parse_args()
@@ -62,13 +69,15 @@ def main() -> None:
     release(
         arguments.model,
         folder,
-        {"name": arguments.name, "data": [DATA["grid"]], "licence": licence, "limits": LIMITS.get(arguments.name, ""),
+        {"name": arguments.name, "data": DATA[arguments.name], "licence": licence, "limits": LIMITS[arguments.name],
          "measured": measured},
     )  # fmt: skip
+    if arguments.vocoder is None:
+        return
     config = read_card(arguments.vocoder)["config"]
     if arguments.phase_iterations:
         config["phase_iterations"] = arguments.phase_iterations
-    extra = {"name": "vocoder", "config": config, "data": list(DATA.values()), "licence": licence}
+    extra = {"name": "vocoder", "config": config, "data": VOCODER_DATA, "licence": licence}
     release(arguments.vocoder, folder / VOCODER_FOLDER, extra)
 
 

@@ -59,6 +59,9 @@ def test_a_folder_of_clips_becomes_a_model_and_the_same_command_goes_on(
     text = capsys.readouterr()
     assert f"unsilent speak VIDEO --model {tmp_path / 'out' / 'run'}" in text.out.replace("\n", "") + text.err
     card = json.loads((tmp_path / "out" / "run" / "best" / "card.json").read_text())
+    assert "unsilent adapt" in card["data"][0]
+    assert "consent" in card["limits"]
+    assert card["licence"]
     assert card["recipe"]["start"] == card["recipe"]["start"] | {"init": "decoder", "source": str(source)}
 
     spoken = tmp_path / "spoken.wav"

@@ -17,7 +17,7 @@ from unsilent.errors import CheckpointError, CorpusError
 from unsilent.evaluation import Report, evaluate, model_systems
 from unsilent.evaluation.clips import load_clips
 from unsilent.files import cache_folder
-from unsilent.models.pretrained import load_reconstructor
+from unsilent.models.pretrained import amend_card, load_reconstructor, read_card
 from unsilent.prepare import Report as Prepared
 from unsilent.prepare import prepare_corpus
 from unsilent.shards import ShardReader
@@ -113,9 +113,28 @@ def adapt(
         on_step=on_step,
         stop=lambda step: _flat(output / "run") or (ended is not None and time.monotonic() > ended),
     )
+    _say(output / "run" / "best", source, minutes)
     report = _measure(source, output / "run", [clip for clip in clips if clip.split == "test"], watch)
     steps = read_curve(output / "run", "estoi")[-1][0]
     return Adapted(output / "run", minutes, count, steps, _flat(output / "run"), prepared.reasons, report)
+
+
+def _say(best: Path, source: str, minutes: float) -> None:
+    """Complete the card of the adapted model: whose voice, from what, under which terms."""
+    before = read_card(find_model(source))
+    amend_card(
+        best,
+        {
+            "data": [
+                f"{minutes:.1f} min of one person's clips, given to `unsilent adapt`",
+                *before.get("data", []),
+            ],
+            "licence": "that of the clips, which whoever adapted it has to know; it started from "
+            f"{before.get('name', source)}: {before.get('licence', 'licence not stated')}",
+            "limits": "knows one person's face and voice and the kind of sentences in the clips; speaks for anybody "
+            "else in that voice: not without that person's consent",
+        },
+    )
 
 
 def adapted_recipe(source: str, shards: Path, clips: int, overrides: Sequence[str] = ()) -> TrainRecipe:

@@ -7,6 +7,7 @@ licence, its metrics, and the SHA-256 of the weights, which is checked on loadin
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -26,7 +27,16 @@ from unsilent.models.reconstructor import Reconstructor, build_reconstructor
 from unsilent.models.vocoder import Vocoder
 from unsilent.nn.residual import TimeConv1d
 
-__all__ = ["CARD", "WEIGHTS", "init_from", "load_reconstructor", "load_vocoder", "read_card", "save_model"]
+__all__ = [
+    "CARD",
+    "WEIGHTS",
+    "amend_card",
+    "init_from",
+    "load_reconstructor",
+    "load_vocoder",
+    "read_card",
+    "save_model",
+]
 
 Config = TypeVar("Config", bound=RecipeModel)
 Model = TypeVar("Model", bound=nn.Module)
@@ -74,8 +84,22 @@ def save_model(
         **card,
         "sha256": sha256_file(folder / WEIGHTS),
     }
+    _write_card(folder, full)
+
+
+def amend_card(folder: Path, more: Mapping[str, Any]) -> None:
+    """Say more on the card of a model folder (data, licence, limits), or say it anew.
+
+    Raises:
+        CheckpointError: the folder has no card that can be read.
+        OutputError: it cannot be written.
+    """
+    _write_card(folder, {**read_card(folder), **more})
+
+
+def _write_card(folder: Path, card: dict[str, Any]) -> None:
     with atomic_path(folder / CARD) as path:
-        path.write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -7,8 +7,7 @@ licence, its metrics, and the SHA-256 of the weights, which is checked on loadin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 

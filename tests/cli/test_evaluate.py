@@ -11,6 +11,10 @@ import unsilent
 from unsilent.cli import main
 from unsilent.errors import CheckpointError
 from unsilent.evaluation import clips as reading
+from unsilent.evaluation import scoring
+from unsilent.evaluation.clips import Mouth
+from unsilent.evaluation.metrics import Measurement, resample
+from unsilent.evaluation.scoring import ALL_METRICS
 from unsilent.media import write_audio
 
 
@@ -25,10 +29,11 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.with_suffix(".wav").rename(path)
         path.with_suffix(".txt").write_text(f"{clip.text} {index}")
 
-    def crops(path: Path, cache: Path | None) -> object:
-        return np.full((2, 96, 96), int(path.stem[-1]), np.uint8)
+    def mouth(path: Path, cache: Path | None) -> Mouth:
+        return Mouth(np.full((2, 96, 96), int(path.stem[-1]), np.uint8), np.zeros(2, np.float32))
 
-    monkeypatch.setattr(reading, "mouth_crops", crops)
+    monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(reading, "read_mouth", mouth)
     monkeypatch.setattr(unsilent, "load", lambda model: Echo(known), raising=False)
     return tmp_path / "corpus"
 
@@ -38,7 +43,7 @@ def test_report_on_a_folder(corpus: Path, tmp_path: Path, capsys: pytest.Capture
     arguments = ["evaluate", "folder", str(corpus), "--metrics", "mel_l1", "--workers", "0", "--json", str(target)]
     assert main(arguments) == 0
     data = json.loads(target.read_text())
-    assert list(data["systems"]) == ["model", "real", "vocoder", "shuffled"]
+    assert list(data["systems"]) == ["real", "vocoder", "model", "shuffled", "mean", "silence"]
     assert data["systems"]["model"]["mel_l1"]["mean"] < 0.01
     assert data["systems"]["shuffled"]["mel_l1"]["mean"] > 0.1
     assert data["systems"]["real"]["mel_l1"]["n"] == 6
@@ -93,24 +98,8 @@ def test_model_that_is_not_there(corpus: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_missing_metrics_are_named_in_print(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path in corpus.rglob("*.txt"):
-        path.unlink()
-    assert (
-        main(
-            [
-                "evaluate",
-                "folder",
-                str(corpus),
-                "--systems",
-                "real",
-                "--metrics",
-                "mel_l1,wer_constrained",
-                "--workers",
-                "0",
-            ]
-        )
-        == 0
-    )
+    arguments = ["--systems", "real", "--metrics", "mel_l1,wer_constrained", "--workers", "0"]
+    assert main(["evaluate", "folder", str(corpus), *arguments]) == 0
     printed = capsys.readouterr().out
     assert "missing" in printed
     assert "no grammar" in printed
@@ -128,8 +117,104 @@ def test_grid_on_real_clips(shared_data: Path, tmp_path: Path, capsys: pytest.Ca
     assert "Published on GRID" in captured.err
 
 
-def test_every_metric_has_a_name_to_be_shown_by() -> None:
-    from unsilent.cli.evaluate import _HEADS
-    from unsilent.evaluation import ALL_METRICS
+def test_all_forms_of_a_report_and_a_second_run_from_the_cache(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", "folder", str(corpus), "--systems", "real,model,shuffled", "--metrics", "mel_l1"]
+    arguments += ["--workers", "0", "--limit", "3"]
+    outputs = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html", "markdown")}
+    writing = [word for kind, path in outputs.items() for word in (f"--{kind}", str(path))]
+    assert main([*arguments, *writing, "--html-clips", "2"]) == 0
+    first = json.loads(outputs["json"].read_text())
+    assert first["command"] == (
+        f"unsilent evaluate folder {corpus} --systems real,model,shuffled --metrics mel_l1 --limit 3"
+    )
+    assert outputs["html"].read_text("utf-8").count("data:audio/ogg") == 2 * 3
+    assert "| mel L1" in outputs["markdown"].read_text("utf-8")
 
-    assert tuple(_HEADS) == ALL_METRICS
+    def measure(name: str, reference: object, degraded: object) -> Measurement:
+        raise AssertionError("everything is known")
+
+    monkeypatch.setattr(scoring, "measure", measure)
+    outputs["json"].unlink()
+    assert main([*arguments, *writing]) == 0
+    assert json.loads(outputs["json"].read_text()) == first
+    with pytest.raises(AssertionError, match="everything is known"):
+        main([*arguments, "--no-cache"])
+    capsys.readouterr()
+
+
+@pytest.fixture
+def wavs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Real sounds named like GRID's, and what another program made at 16 kHz: one is missing, one is too short."""
+    monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path / "cache"))
+    known = clips(4, 1.2)
+    for at, name in enumerate(("bbaf2n", "lgbx9p", "swir4s", "prwb1a")):
+        for folder, sound, rate in (
+            ("real", known[at].real, 24_000),
+            ("mine", known[at].real[: 12_000 + 9_000 * (at > 0)], 16_000),
+        ):
+            (tmp_path / folder / "s1").mkdir(parents=True, exist_ok=True)
+            if (folder, at) != ("mine", 3):
+                write_audio(tmp_path / folder / "s1" / f"{name}.wav", resample(sound, rate), rate)
+    return tmp_path / "real", tmp_path / "mine"
+
+
+def test_sounds_of_another_program(wavs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, mine = map(str, wavs)
+    target = tmp_path / "scores.json"
+    arguments = ["evaluate", "wavs", real, mine, "--grammar", "grid", "--metrics", "mel_l1,lsd", "--json", str(target)]
+    assert main([*arguments, "--workers", "0"]) == 0
+    data = json.loads(target.read_text())
+    assert list(data["systems"]) == ["real", "mine", "shuffled", "silence"]
+    assert data["systems"]["mine"]["lsd"]["n"] == 2
+    assert data["systems"]["real"]["lsd"]["mean"] == 0
+    (reason,) = data["systems"]["mine"]["lsd"]["missing"]
+    assert "the signals last 1.20 s and 0.50 s; they may differ by 0.5 s at most" in reason
+    assert data["left_out"] == {"s1/prwb1a": "no generated file of this name"}
+    assert data["notes"] == ["mine: 3 of 3 files are at 16000 Hz, resampled to 24000 Hz"]
+    assert data["clips"][0]["text"] == "bin blue at f two now"
+    assert data["command"] == f"unsilent evaluate wavs {real} {mine} --grammar grid --metrics mel_l1,lsd"
+    printed = capsys.readouterr().out
+    for words in ("mine", "ceiling", "floor", "resampled", "left out: no generated file"):
+        assert words in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--grammar", "folder"], "folder: no corpus of this name has a grammar"),
+        (["--text", "nothing.tsv"], "nothing.tsv: is neither a file nor a folder"),
+        (["--metrics", "mos"], "mos: choose from"),
+    ],
+)
+def test_mistakes_with_wavs_are_one_line(
+    wavs: tuple[Path, Path], arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "wavs", *map(str, wavs), *arguments]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert message in errors[0]
+
+
+def test_every_corpus_has_a_command_with_the_same_options() -> None:
+    from typer.main import get_group
+
+    from unsilent.cli.evaluate import app
+    from unsilent.corpora.registry import CORPORA
+
+    commands = get_group(app).commands
+    assert list(commands) == [*CORPORA, "wavs", "metrics"]
+    evaluating = [command for name, command in commands.items() if name != "metrics"]
+    shared = set.intersection(*({option for p in c.params for option in p.opts} for c in evaluating))
+    assert {"--metrics", "--json", "--html", "--markdown", "--html-clips", "--no-cache", "--recogniser"} <= shared
+    assert "untested on real data" in str(commands["lrs3"].help)
+    assert "untested on real data" not in str(commands["grid"].help)
+
+
+def test_metrics_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "metrics.md"
+    assert main(["evaluate", "metrics", "--markdown", str(target)]) == 0
+    assert len(target.read_text("utf-8").splitlines()) == 2 + len(ALL_METRICS)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ALL_METRICS)

@@ -10,7 +10,7 @@ from tests.evaluation.sounds import Echo, Spoken, clips
 from unsilent.errors import EvaluationError
 from unsilent.evaluation import SYSTEMS, EvalClip, derangement, model_systems, needs_crops
 from unsilent.evaluation.metrics import Samples
-from unsilent.evaluation.protocol import lenders
+from unsilent.evaluation.protocol import lenders, usual_systems
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d", "e", None]), min_size=2, max_size=40), st.integers(0, 50))
@@ -38,13 +38,24 @@ def test_one_clip_cannot_be_shuffled() -> None:
         derangement(["bin"])
 
 
+class Parrot:
+    """A pre-trained speech model that copies half as loud."""
+
+    def copy(self, samples: Samples, /) -> Samples:
+        return np.asarray(0.5 * samples, np.float32)
+
+
 def test_systems_of_a_model() -> None:
     known = clips(4)
-    systems = model_systems(Echo(known), known, list(SYSTEMS))
-    assert list(systems) == list(SYSTEMS)
+    systems = model_systems(Echo(known), known, list(SYSTEMS), a2a=Parrot())
+    assert list(systems) == list(SYSTEMS) == ["real", "vocoder", "a2a", "model", "shuffled", "mean", "silence"]
     for clip in known:
         assert np.array_equal(systems["real"](clip), clip.real)
+        assert np.array_equal(systems["a2a"](clip), 0.5 * clip.real)
         assert np.array_equal(systems["model"](clip), clip.real)
+        silence = systems["silence"](clip)
+        assert silence.shape == clip.real.shape
+        assert not silence.any()
         other = systems["shuffled"](clip)
         assert not np.array_equal(other, clip.real)
         assert any(np.array_equal(other, known_clip.real) for known_clip in known)
@@ -54,9 +65,45 @@ def test_systems_that_do_not_exist_or_lack_a_model() -> None:
     known = clips(2)
     with pytest.raises(EvaluationError, match="psychic: no such system"):
         model_systems(Echo(known), known, ["psychic"])
-    with pytest.raises(EvaluationError, match="vocoder: needs a model"):
-        model_systems(None, known, ["vocoder"])
-    assert list(model_systems(None, known, ["real"])) == ["real"]
+    for name in ("vocoder", "mean"):
+        with pytest.raises(EvaluationError, match=f"{name}: needs a model"):
+            model_systems(None, known, [name])
+    with pytest.raises(EvaluationError, match="a2a: needs a pre-trained speech model; name one with --a2a"):
+        model_systems(Echo(known), known, ["a2a"])
+    assert list(model_systems(None, known, ["real", "a2a", "silence"], a2a=Parrot())) == ["real", "a2a", "silence"]
+
+
+def test_what_can_be_compared_with_what_is_at_hand() -> None:
+    assert usual_systems() == ["real", "vocoder", "model", "shuffled", "mean", "silence"]
+    assert usual_systems(a2a=True) == list(SYSTEMS)
+    assert usual_systems(model=False) == ["real", "silence"]
+
+
+class Plain(Echo):
+    """Its mel is the sound in rows of ten samples, and back."""
+
+    def mel(self, samples: Samples, /) -> NDArray[np.float32]:
+        return np.asarray(samples[: len(samples) // 10 * 10].reshape(-1, 10).T, np.float32)
+
+    def vocode(self, mel: NDArray[np.float32], /) -> Samples:
+        return np.ascontiguousarray(mel.T).reshape(-1)
+
+
+def test_mean_is_that_of_all_other_clips_frame_by_frame() -> None:
+    crops = np.zeros((2, 96, 96), np.uint8)
+    lengths = {"a": 30, "b": 50, "c": 45, "d": 80}
+    known = [
+        EvalClip(name, name, np.full(length, 2.0**at, np.float32), crops)
+        for at, (name, length) in enumerate(lengths.items())
+    ]
+    mean = model_systems(Plain(known), known, ["mean"])["mean"]
+    # Frames of ten samples: a has 3, b 5, c 4, d 8; they say 1, 2, 4 and 8.
+    made = {clip.id: mean(clip)[::10].tolist() for clip in known}
+    assert made["a"] == pytest.approx([14 / 3] * 3)
+    assert made["b"] == pytest.approx([13 / 3] * 3 + [12 / 2] + [8])
+    assert made["d"] == pytest.approx([7 / 3] * 3 + [6 / 2] + [2] * 4)
+    with pytest.raises(EvaluationError, match="no others to average"):
+        model_systems(Plain(known), known[:1], ["mean"])
 
 
 class Told(Echo):
@@ -87,4 +134,4 @@ def test_a_model_is_told_the_voice_of_another_clip_of_the_same_speaker() -> None
 
 def test_who_looks_at_the_mouth() -> None:
     assert needs_crops(["real", "shuffled"])
-    assert not needs_crops(["real", "vocoder"])
+    assert not needs_crops(["real", "vocoder", "a2a", "mean", "silence"])

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.evaluation.sounds import TEXTS, Echo, clips, with_noise
 
 from unsilent.corpora.grid import GRAMMAR
-from unsilent.errors import EvaluationError, FaceError
-from unsilent.evaluation import SYSTEMS, EvalClip, dnsmos, evaluate, model_systems, scoring
+from unsilent.errors import EvaluationError, FaceError, MediaError
+from unsilent.evaluation import EvalClip, dnsmos, evaluate, model_systems, runner, scoring
+from unsilent.evaluation.cache import digest_of
+from unsilent.evaluation.catalogue import CATALOGUE
 from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
+from unsilent.evaluation.protocol import usual_systems
+from unsilent.evaluation.scoring import Job
 from unsilent.evaluation.wer import Grammar
 
 GRID = tuple(tuple(slot.values()) for slot in GRAMMAR)
@@ -21,6 +26,8 @@ class Clairvoyant:
 
     name = "clairvoyant"
     version = "1"
+    free_method = "told freely"
+    constrained_method = "told within the grammar"
 
     def transcribe(self, samples: Samples, sample_rate: int) -> str:
         return "bin blue at F 2, now"
@@ -46,17 +53,21 @@ def noisy(clip: EvalClip) -> Samples:
 
 def test_report_has_every_system_metric_and_clip(clairvoyant: None) -> None:
     known = clips(4)
-    report = evaluate(model_systems(Echo(known), known, list(SYSTEMS)), known, grammar=GRID, workers=0, corpus="grid")
+    report = evaluate(model_systems(Echo(known), known, usual_systems()), known, grammar=GRID, workers=0, corpus="grid")
     data = json.loads(json.dumps(report.as_dict(), allow_nan=False))
-    assert list(data["systems"]) == list(SYSTEMS)
+    assert list(data["systems"]) == usual_systems()
     for metrics in data["systems"].values():
-        assert list(metrics) == [
-            "stoi", "estoi", "pesq_nb", "pesq_wb", "mel_l1", "dnsmos", "speaker",
-            "stoi_aligned", "estoi_aligned", "offset_ms", "wer_constrained", "wer_free",
-        ]  # fmt: skip
+        assert list(metrics) == list(CATALOGUE)
         for summary in metrics.values():
             assert {"mean", "low", "high", "n"} <= set(summary) <= {"mean", "low", "high", "n", "missing"}
-    assert {"corpus", "split", "systems", "clips", "recogniser", "versions", "model"} == set(data)
+    told = {"corpus", "split", "command", "notes", "metrics", "systems", "recogniser", "versions", "model", "clips"}
+    assert told | {"format"} == set(data)
+    assert data["metrics"]["wer_free"] == {
+        "label": "WER, free", "unit": "%", "scale": 100.0, "higher_is_better": False,
+        "source": CATALOGUE["wer_free"].source,
+    }  # fmt: skip
+    assert data["clips"][1]["sound"] == digest_of(known[1].real)
+    assert data["clips"][0]["systems"]["model"]["counts"]["wer_free"] == [0, 6]
     assert [row["id"] for row in data["clips"]] == [clip.id for clip in known]
     assert data["systems"]["real"]["mel_l1"] == {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 4}
     assert data["recogniser"]["chance_wer"] == pytest.approx(0.81)
@@ -115,7 +126,8 @@ def test_without_text_or_grammar_there_is_no_word_error_rate(clairvoyant: None) 
     mute = EvalClip(clip.id, None, clip.real, clip.crops)
     summary = evaluate({"real": lambda c: c.real}, [mute], ("wer_free", "wer_constrained")).as_dict()["systems"]["real"]
     assert "no text" in next(iter(summary["wer_free"]["missing"]))
-    assert "no grammar" in next(iter(summary["wer_constrained"]["missing"]))
+    told = evaluate({"real": lambda c: c.real}, [clip], ("wer_constrained",)).as_dict()["systems"]["real"]
+    assert "no grammar" in next(iter(told["wer_constrained"]["missing"]))
 
 
 def test_sound_is_saved_except_the_real(tmp_path: Path) -> None:
@@ -128,6 +140,45 @@ def test_progress_counts_clips_and_systems() -> None:
     ticks: list[int] = []
     evaluate({"a": noisy, "b": noisy}, clips(2, 0.6), ("mel_l1",), advance=lambda: ticks.append(1))
     assert len(ticks) == 4
+
+
+def test_a_clip_that_can_no_longer_be_read_is_missing_in_every_system() -> None:
+    class Gone(EvalClip):
+        @property
+        def real(self) -> Samples:
+            raise MediaError("clip.wav: is gone")
+
+        @real.setter
+        def real(self, value: Samples) -> None: ...
+
+    known = clips(2, 0.6)
+    gone = Gone("gone", None, known[0].real, known[0].crops)
+    report = evaluate({"real": lambda clip: clip.real, "noisy": noisy}, [known[0], gone], ("mel_l1",))
+    for system in ("real", "noisy"):
+        assert report.as_dict()["systems"][system]["mel_l1"]["missing"] == {"clip.wav: is gone": 1}
+        assert report.as_dict()["systems"][system]["mel_l1"]["n"] == 1
+
+
+def test_the_real_sound_is_heard_once_a_clip(
+    clairvoyant: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    listen = scoring.listen_real
+
+    def listening(job: Job) -> dict[str, str]:
+        heard.append(job.id)
+        return listen(job)
+
+    monkeypatch.setattr(runner, "listen_real", listening)
+    monkeypatch.setattr(scoring, "listen_real", listening)
+    known = clips(2, 0.6)
+    asked: dict[str, Any] = {"metrics": ("wer_vs_real",), "workers": 0, "results": tmp_path}
+    first = evaluate({"real": lambda clip: clip.real, "noisy": noisy}, known, **asked)
+    assert heard == ["s1/clip0", "s1/clip1"]
+    assert first.as_dict()["systems"]["noisy"]["wer_vs_real"]["mean"] == 0
+    # Another system on the same clips: what was heard in the real sound is known.
+    evaluate({"louder": lambda clip: 2 * clip.real}, known, **asked)
+    assert heard == ["s1/clip0", "s1/clip1"]
 
 
 def test_nothing_to_evaluate() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from unsilent.errors import EvaluationError
 from unsilent.evaluation import bootstrap_mean, bootstrap_ratio, statistics
-from unsilent.evaluation.statistics import bootstrap_seeds
+from unsilent.evaluation.statistics import bootstrap_paired, bootstrap_seeds
 
 values = st.lists(st.floats(-100, 100), min_size=1, max_size=40)
 
@@ -82,3 +82,41 @@ def test_seeds_and_clips_both_widen_the_interval() -> None:
 def test_no_seeds_or_clips_is_an_error(values: np.ndarray) -> None:
     with pytest.raises(EvaluationError):
         bootstrap_seeds(values)
+
+
+def test_paired_difference_of_means_is_the_mean_of_differences() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.normal(1, 1, 40), random.normal(0.5, 1, 40)
+    found = bootstrap_paired(first.tolist(), second.tolist())
+    expected = bootstrap_mean((first - second).tolist())
+    assert found.mean == pytest.approx(expected.mean)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.n == 40
+
+
+def test_pairing_takes_out_what_is_hard_about_a_clip() -> None:
+    random = np.random.default_rng(1)
+    hard = random.normal(0, 5, 60)
+    first, second = hard + 0.3 + random.normal(0, 0.2, 60), hard + random.normal(0, 0.2, 60)
+    found = bootstrap_paired(first.tolist(), second.tolist())
+    assert 0 < found.low < 0.3 < found.high
+    apart = [bootstrap_mean(values.tolist()) for values in (first, second)]
+    assert apart[0].low < apart[1].high
+
+
+def test_paired_difference_of_ratios_is_that_of_the_sums() -> None:
+    first, second = [(1.0, 6.0), (0.0, 6.0), (3.0, 2.0)], [(2.0, 6.0), (1.0, 6.0), (3.0, 2.0)]
+    found = bootstrap_paired(first, second)
+    assert found.mean == pytest.approx(4 / 14 - 6 / 14)
+    assert found.low <= found.mean <= found.high <= 0
+
+
+def test_paired_values_have_to_match() -> None:
+    with pytest.raises(EvaluationError, match="1 and 2 clips"):
+        bootstrap_paired([1.0], [1.0, 2.0])
+    with pytest.raises(EvaluationError, match="0 and 0 clips"):
+        bootstrap_paired([], [])
+    with pytest.raises(EvaluationError, match="nothing to compare"):
+        bootstrap_paired([(0.0, 0.0)], [(1.0, 1.0)])
+    with pytest.raises(EvaluationError, match="one pair, a clip"):
+        bootstrap_paired([(1.0, 2.0, 3.0)], [1.0])  # type: ignore[list-item]

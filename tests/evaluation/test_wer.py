@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from unsilent.corpora.grid import GRAMMAR
 from unsilent.errors import EvaluationError
-from unsilent.evaluation.wer import LETTER_NAMES, chance_wer, count_errors, majority_wer, normalise
+from unsilent.evaluation.wer import (
+    LETTER_NAMES,
+    chance_wer,
+    count_character_errors,
+    count_errors,
+    majority_wer,
+    normalise,
+)
 
 GRID = tuple(tuple(slot.values()) for slot in GRAMMAR)
 sentences = st.lists(st.sampled_from(["bin", "blue", "at", "two", "now", "f"]), min_size=1, max_size=8).map(" ".join)
@@ -50,6 +57,23 @@ def test_errors_are_those_of_jiwer(reference: str, hypothesis: str) -> None:
     found = count_errors(reference, hypothesis)
     assert found.words == len(reference.split())
     assert found.rate == pytest.approx(jiwer.wer(reference, hypothesis))
+
+
+@given(sentences, sentences)
+def test_character_errors_are_those_of_jiwer(reference: str, hypothesis: str) -> None:
+    jiwer = pytest.importorskip("jiwer")
+    found = count_character_errors(reference, hypothesis)
+    assert found.words == len(reference)
+    assert found.rate == pytest.approx(jiwer.cer(reference, hypothesis))
+
+
+def test_character_errors_are_of_normalised_text() -> None:
+    pytest.importorskip("jiwer")
+    assert count_character_errors("bin blue at f two", "Bin blue, at F 2!").errors == 0
+    assert count_character_errors("at r", "at are", letters=True).errors == 0
+    assert count_character_errors("at r", "at are").errors == 2
+    with pytest.raises(EvaluationError, match="no text"):
+        count_character_errors("...", "two")
 
 
 def test_silence_is_all_deletions() -> None:

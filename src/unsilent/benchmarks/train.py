@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,7 +16,7 @@ from unsilent.benchmarks.speak import matrix_peak
 from unsilent.models import Reconstructor
 from unsilent.nn import length_mask
 from unsilent.training.order import BatchOrder, RankOrder
-from unsilent.training.run import STAGES, Recipe
+from unsilent.training.run import Recipe, begin
 
 __all__ = ["bench_train"]
 
@@ -41,10 +40,7 @@ def bench_train(recipe: Recipe, steps: int = 10, advance: Callable[[], object] =
     Raises:
         ShardError, CheckpointError, RecipeError: data or recipe cannot be used.
     """
-    if recipe.run.threads is not None:
-        torch.set_num_threads(recipe.run.threads)
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.run.precision == "bf16" else "no")
-    task = STAGES[type(recipe)](recipe, accelerator, None)
+    task, _ = begin(recipe)
     batches = _batches(task, recipe, steps + WARM_UP)
     waits, updates, batch = [], [], None
     for number in range(steps + WARM_UP):

@@ -1,326 +1,355 @@
-"""``unsilent evaluate``: a model beside the real sound, its floor, its ceiling and what is published."""
+"""``unsilent evaluate``: a model, or sounds of any other program, beside the real sound, its floor and its ceiling."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
-from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
+from unsilent.cli.common import emit_json, out, progress, report
+from unsilent.cli.evaluate_options import MarkdownOption, Options, command_line, names, rich_table, with_options
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from unsilent.corpora import Clip
-    from unsilent.evaluation import EvalClip, Report, Speaker
+    from unsilent.corpora.registry import CorpusInfo
+    from unsilent.evaluation import EvalClip, Report, Speaker, System
+    from unsilent.evaluation.protocol import Copier
     from unsilent.evaluation.wer import Grammar
 
-__all__ = ["app", "folder", "grid", "talker"]
+__all__ = ["app", "metrics", "wavs"]
 
 _log = logging.getLogger("unsilent.evaluation")
 
 _CLIPS_A_PROCESS = 8
 """Fewer clips than this are read faster than a process starts."""
 
-app = typer.Typer(help="Measure a model on a corpus: intelligibility, quality and word error rate, with intervals.")
+_SHOWN = 12
+"""Lines of what is missing that are printed; the files have all of them."""
+
+ItemT = TypeVar("ItemT")
 
 RootArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=False)]
 ModelOption = Annotated[str, typer.Option("--model", metavar="NAME|DIR", help="Model to evaluate.")]
-SystemsOption = Annotated[
-    str | None,
-    typer.Option("--systems", metavar="NAMES", help="Of model, real, vocoder, shuffled; all by default."),
-]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only so many clips, spread over the split.")]
-MetricsOption = Annotated[
+A2aOption = Annotated[
     str | None,
     typer.Option(
-        "--metrics",
-        metavar="NAMES",
-        help="Of stoi, estoi, pesq_nb, pesq_wb, mel_l1, dnsmos, speaker, stoi_aligned, estoi_aligned, offset_ms, "
-        "wer_constrained, wer_free; all by default.",
+        "--a2a", metavar="NAME|DIR", help="Pre-trained speech model: its copy of the real sound is a ceiling."
     ),
 ]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Processes; one a core by default, 0 works in this process.")
+SystemsOption = Annotated[
+    str | None, typer.Option("--systems", metavar="NAMES", help="Separated by commas; all that can be had by default.")
 ]
-CacheOption = Annotated[
-    Path | None, typer.Option("--cache", metavar="DIR", help="Where tracked mouths are kept for the next run.")
+SplitOption = Annotated[str | None, typer.Option("--split", metavar="NAME", help="A split, or a list of clips.")]
+SpeakersOption = Annotated[
+    str | None, typer.Option("--speakers", metavar="NAMES", help="Only these, separated by commas.")
 ]
-RecogniserOption = Annotated[
-    str | None,
-    typer.Option("--recogniser", metavar="NAME|DIR", help="faster-whisper model; the pinned tiny.en by default."),
-]
-SaveOption = Annotated[Path | None, typer.Option("--save-audio", metavar="DIR", help="Keep what the systems made.")]
 
 
-@app.command()
-def grid(
-    root: RootArgument,
-    split: Annotated[
-        str, typer.Option("--split", metavar="NAME", help="Packaged split, or a list of clips.")
-    ] = "s1-test",
-    model: ModelOption = "grid",
-    systems: SystemsOption = None,
-    metrics: MetricsOption = None,
-    limit: LimitOption = None,
-    workers: WorkersOption = None,
-    cache: CacheOption = None,
-    recogniser: RecogniserOption = None,
-    save_audio: SaveOption = None,
-    json_to: JsonOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Evaluate on GRID. wer_constrained hears sentences of GRID's grammar only; chance is 81 %."""
-    from unsilent.corpora import GridCorpus
-    from unsilent.corpora.grid import GRAMMAR
+class CorporaGroup(TyperGroup):
+    """Has a command for every corpus of the registry, which is not imported before the verb is invoked."""
 
-    clips = GridCorpus(root).clips(split)
-    words = tuple(tuple(slot.values()) for slot in GRAMMAR)
-    options = _Options(
-        "grid", split, model, _names(systems), _names(metrics), limit, workers, cache, recogniser, save_audio
+    def __init__(self, **settings: Any) -> None:
+        from unsilent.corpora.registry import CORPORA
+
+        settings["commands"] = {name: _command(info) for name, info in CORPORA.items()} | settings["commands"]
+        super().__init__(**settings)
+
+
+app = typer.Typer(
+    cls=CorporaGroup,
+    help="Measure a model on a corpus, or the sounds of any other program: intelligibility, quality and error rates, "
+    "with intervals. A run that was stopped goes on where it was.",
+)
+
+
+def _command(info: CorpusInfo) -> Any:
+    def evaluate(
+        context: typer.Context,
+        root: RootArgument,
+        options: Options,
+        split: SplitOption = info.default_split,
+        model: ModelOption = "grid",
+        a2a: A2aOption = None,
+        systems: SystemsOption = None,
+        speakers: SpeakersOption = None,
+    ) -> None:
+        asked = _Asked(info.name, split, None, command_line(context), {}, {}, [])
+        _corpus(info, root, asked, _Models(model, a2a), names(systems), names(speakers), options)
+
+    single = typer.Typer(add_completion=False)
+    single.command(name=info.name, help=_help(info), short_help=info.title)(with_options(evaluate))
+    return typer.main.get_command(single)
+
+
+def _help(info: CorpusInfo) -> str:
+    tested = "" if info.tested_on_real else f"\n\n{_untested(info)}"
+    return (
+        f"Evaluate on {info.title}.\n\nSplits: {', '.join(info.splits) or 'none'}. Licence: {info.licence}. To be had: "
+        f"{info.obtain}.{tested}"
     )
-    _show(_evaluate(clips, options, words), json_to)
 
 
-@app.command()
-def folder(
-    root: RootArgument,
-    split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="train, val or test; all by default.")
-    ] = None,
-    model: ModelOption = "grid",
-    systems: SystemsOption = None,
-    metrics: MetricsOption = None,
-    limit: LimitOption = None,
-    workers: WorkersOption = None,
-    cache: CacheOption = None,
-    recogniser: RecogniserOption = None,
-    save_audio: SaveOption = None,
-    json_to: JsonOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Evaluate on any folder of clips with sound; clip.txt beside clip.mp4 is its text."""
-    from unsilent.corpora import FolderCorpus
-
-    clips = FolderCorpus(root).clips(split)
-    options = _Options(
-        "folder", split, model, _names(systems), _names(metrics), limit, workers, cache, recogniser, save_audio
-    )
-    _show(_evaluate(clips, options, None), json_to)
-
-
-@app.command()
-def talker(
-    root: RootArgument,
-    split: Annotated[
-        str, typer.Option("--split", metavar="NAME", help="talker-test, or talker-unseen for unseen talkers.")
-    ] = "talker-test",
-    model: ModelOption = "grid",
-    systems: SystemsOption = None,
-    metrics: MetricsOption = None,
-    limit: LimitOption = None,
-    workers: WorkersOption = None,
-    cache: CacheOption = None,
-    recogniser: RecogniserOption = None,
-    save_audio: SaveOption = None,
-    json_to: JsonOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Evaluate on synthetic clips that `unsilent talker` made; the figures say nothing about real people."""
-    from unsilent.corpora.grid import GRAMMAR
-    from unsilent.corpora.talker import TalkerCorpus
-
-    corpus = TalkerCorpus(root)
-    words = tuple(tuple(slot.values()) for slot in GRAMMAR) if corpus.sentences == "grid" else None
-    options = _Options(
-        "talker", split, model, _names(systems), _names(metrics), limit, workers, cache, recogniser, save_audio
-    )
-    _show(_evaluate(corpus.clips(split), options, words), json_to)
+def _untested(info: CorpusInfo) -> str:
+    return f"The reader of {info.name} is untested on real data: nobody has run it on this corpus yet."
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
-    corpus: str
-    split: str | None
-    model: str
-    systems: list[str]
-    metrics: list[str]
-    limit: int | None
-    workers: int | None
-    cache: Path | None
-    recogniser: str | None
-    save_audio: Path | None
+class _Models:
+    reads_lips: str | None
+    says_again: str | None = None
 
 
-def _evaluate(corpus_clips: Sequence[Clip], options: _Options, grammar: Grammar | None) -> Report:
+def _corpus(
+    info: CorpusInfo,
+    root: Path,
+    asked: _Asked,
+    models: _Models,
+    wanted: list[str],
+    speakers: list[str],
+    options: Options,
+) -> None:
     import os
 
-    from unsilent.evaluation import ALL_METRICS, SYSTEMS, evaluate, model_systems, needs_crops
+    from unsilent.corpora.registry import open_corpus
+    from unsilent.evaluation import model_systems, needs_crops
     from unsilent.evaluation.clips import load_clips
-    from unsilent.evaluation.scoring import check_metrics
-    from unsilent.files import cache_folder
+    from unsilent.evaluation.protocol import usual_systems
 
-    names = options.systems or list(SYSTEMS)
-    metrics = check_metrics(options.metrics or ALL_METRICS)
-    speaker, card = _load_model(options.model, names)
-    picked = _spread(corpus_clips, options.limit)
+    corpus = open_corpus(info.name, root)
+    picked = _spread(corpus.clips(asked.split, speakers=speakers or None), options.limit)
+    chosen = wanted or usual_systems(a2a=models.says_again is not None)
+    measured = _check_metrics(options)
+    speaker, copier, card = _load_models(models, chosen)
     processes = (os.cpu_count() or 1) if options.workers is None else options.workers
     with progress("Reading clips", len(picked), "clips") as task:
         clips, left_out = load_clips(
             picked,
-            crops=needs_crops(names),
-            cache=options.cache or cache_folder("crops"),
+            crops=needs_crops(chosen),
+            lips="offset_lips_ms" in measured,
+            cache=options.folder("crops"),
             workers=min(processes, len(picked) // _CLIPS_A_PROCESS),
             advance=task.advance,
         )
-    names = _possible(names, clips, explicit=bool(options.systems))
-    with progress("Scoring", len(clips) * len(names), "clips") as task:
-        return evaluate(
-            model_systems(speaker, clips, names),
+    systems = model_systems(speaker, clips, wanted or _possible(chosen, clips), a2a=copier)
+    notes = [f"{note}: {number} clips" for note, number in corpus.notes.items()]
+    if not info.tested_on_real:
+        notes.append(_untested(info))
+    asked = replace(asked, grammar=corpus.grammar, model=card, left_out=left_out, notes=notes)
+    _evaluate(systems, clips, asked, options)
+
+
+@app.command()
+@with_options
+def wavs(
+    context: typer.Context,
+    real: Annotated[
+        Path, typer.Argument(help="Folder of the real sounds, or of videos with sound.", show_default=False)
+    ],
+    generated: Annotated[
+        list[Path], typer.Argument(help="Folders of generated sounds; each is a system.", show_default=False)
+    ],
+    options: Options,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            "--text",
+            metavar="FILE|DIR",
+            help="What is said: a folder of clip.txt, a list of `clip, tab, text`, or JSON; by default clip.txt "
+            "beside the real file.",
+        ),
+    ] = None,
+    grammar: Annotated[
+        str | None, typer.Option("--grammar", metavar="CORPUS", help="Sentences are those of this corpus: grid.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME|DIR", help="Also show what its vocoder makes of the real sound."),
+    ] = None,
+    a2a: A2aOption = None,
+) -> None:
+    """Score sounds that another program made, in any format and at any rate; files are matched by their names."""
+    from unsilent.evaluation import SYSTEMS, model_systems
+    from unsilent.evaluation.clips import load_clips
+    from unsilent.evaluation.pairs import pair_folders, read_texts, shuffled
+    from unsilent.evaluation.protocol import usual_systems
+    from unsilent.evaluation.tables import role
+
+    measured = _check_metrics(options)
+    words, spell = _grammar(grammar)
+    pairs = pair_folders(real, generated, read_texts(text) if text else {}, spell)
+    picked = _spread(pairs.clips, options.limit)
+    speaker, copier, card = _load_models(_Models(model, a2a), ["vocoder"] * bool(model))
+    with progress("Reading clips", len(picked), "clips") as task:
+        clips, left_out = load_clips(
+            picked,
+            crops=False,
+            lips="offset_lips_ms" in measured,
+            cache=options.folder("crops"),
+            advance=task.advance,
+            sounds=pairs.sounds,
+        )
+    usual = usual_systems(model=speaker is not None, a2a=copier is not None)
+    possible = _possible([*(name for name in usual if name not in ("model", "shuffled")), "shuffled"], clips)
+    found = dict(model_systems(speaker, clips, [name for name in possible if name != "shuffled"], a2a=copier))
+    if "shuffled" in possible:
+        found["shuffled"] = shuffled(next(iter(pairs.systems.values())), clips)
+    bounds = {name: found[name] for name in SYSTEMS if name in found}
+    ceilings = {name: system for name, system in bounds.items() if role(name) == "ceiling"}
+    left_out = {**pairs.left_out, **left_out}
+    asked = _Asked("wavs", None, words, command_line(context), card, left_out, pairs.notes)
+    _evaluate({**ceilings, **pairs.systems, **bounds}, clips, asked, options)
+
+
+@app.command()
+def metrics(markdown: MarkdownOption = None) -> None:
+    """List the metrics: their names, what they are compared with, and where they come from."""
+    from unsilent.evaluation.tables import metrics_table
+
+    if markdown is not None:
+        from unsilent.evaluation.markdown import table
+        from unsilent.files import atomic_path
+
+        with atomic_path(markdown) as path:
+            path.write_text(table(metrics_table()) + "\n", encoding="utf-8")
+    out.print(rich_table(metrics_table()))
+
+
+def _grammar(name: str | None) -> tuple[Grammar | None, Any]:
+    """The grammar of a corpus, and what reads the sentence off a clip's name where the corpus has such names."""
+    if name is None:
+        return None, None
+    from unsilent.corpora.grid import sentence
+    from unsilent.corpora.registry import CORPORA
+    from unsilent.errors import EvaluationError
+
+    known = {info.name: info.grammar for info in CORPORA.values() if info.grammar is not None}
+    if name not in known:
+        raise EvaluationError(f"{name}: no corpus of this name has a grammar; choose from {', '.join(known)}")
+    return known[name], (lambda stem: " ".join(sentence(stem) or ()) or None) if name == "grid" else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    corpus: str
+    split: str | None
+    grammar: Grammar | None
+    command: str
+    model: Mapping[str, Any]
+    left_out: Mapping[str, str]
+    notes: Sequence[str]
+
+
+def _evaluate(systems: Mapping[str, System], clips: Sequence[EvalClip], asked: _Asked, options: Options) -> None:
+    from unsilent.evaluation import evaluate
+
+    with progress("Scoring", len(clips) * len(systems), "clips") as task:
+        found = evaluate(
+            systems,
             clips,
-            metrics,
+            _check_metrics(options),
             workers=options.workers,
-            grammar=grammar,
+            grammar=asked.grammar,
             recogniser=options.recogniser,
-            corpus=options.corpus,
-            split=options.split,
-            model=card,
-            left_out=left_out,
+            corpus=asked.corpus,
+            split=asked.split,
+            model=asked.model,
+            left_out=asked.left_out,
+            notes=asked.notes,
+            command=asked.command,
+            results=options.folder("scores"),
             save_audio=options.save_audio,
             advance=task.advance,
         )
+    # First: what took minutes to measure must not depend on how it is shown.
+    emit_json(found.as_dict(), options.json_to)
+    _write(found, systems, clips, options)
+    _show(found, options.json_to)
 
 
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
+def _write(found: Report, systems: Mapping[str, System], clips: Sequence[EvalClip], options: Options) -> None:
+    from unsilent.files import atomic_path
+
+    if options.markdown is not None:
+        from unsilent.evaluation.markdown import report_markdown
+
+        with atomic_path(options.markdown) as path:
+            path.write_text(report_markdown(found), encoding="utf-8")
+    if options.html is not None:
+        from unsilent.evaluation.gallery import make_gallery, worst_first
+        from unsilent.evaluation.html import write_html
+
+        ids = worst_first(found)[: options.html_clips]
+        with progress("Drawing", len(ids), "clips") as task:
+            media = make_gallery(systems, clips, ids, cache=options.folder("crops"), advance=task.advance)
+        write_html(options.html, found, media)
 
 
-def _spread(clips: Sequence[Clip], limit: int | None) -> list[Clip]:
+def _check_metrics(options: Options) -> tuple[str, ...]:
+    from unsilent.evaluation.scoring import ALL_METRICS, check_metrics
+
+    return check_metrics(names(options.metrics) or ALL_METRICS)
+
+
+def _spread(clips: Sequence[ItemT], limit: int | None) -> list[ItemT]:
     # Clips are in the order of their names, which spell their sentences: the first few would all be alike.
     if limit is None or limit >= len(clips):
         return list(clips)
     return [clips[index * len(clips) // limit] for index in range(limit)]
 
 
-def _load_model(model: str, names: Sequence[str]) -> tuple[Speaker | None, dict[str, Any]]:
-    if set(names) <= {"real"}:
-        return None, {}
+def _load_models(models: _Models, chosen: Sequence[str]) -> tuple[Speaker | None, Copier | None, dict[str, Any]]:
+    """What reads lips, if one of the systems does; what says sound again, if one is named; and the cards of both."""
+    copier, card = None, {}
+    if models.says_again is not None:
+        from unsilent.synthesis import Copier
+
+        copier = Copier(models.says_again)
+        card["a2a"] = models.says_again
+    if models.reads_lips is None or set(chosen) <= {"real", "silence", "a2a"}:
+        return None, copier, card
     import unsilent
 
-    speaker: Speaker = unsilent.load(model)
-    card = getattr(speaker, "card", None)
-    return speaker, {"name": model} | ({"card": card} if card is not None else {})
+    speaker: Speaker = unsilent.load(models.reads_lips)
+    card["name"] = models.reads_lips
+    if (known := getattr(speaker, "card", None)) is not None:
+        card["card"] = known
+    return speaker, copier, card
 
 
-def _possible(names: list[str], clips: Sequence[EvalClip], *, explicit: bool) -> list[str]:
+def _possible(chosen: list[str], clips: Sequence[EvalClip]) -> list[str]:
+    """The systems without those that cannot be had with so few clips."""
     from unsilent.errors import EvaluationError
     from unsilent.evaluation import derangement
 
-    if explicit or "shuffled" not in names:
-        return names
+    impossible = {"mean"} if len(clips) < 2 else set()
     try:
         derangement([clip.text for clip in clips])
     except EvaluationError as error:
         _log.warning("the system `shuffled` is left out: %s", error)
-        return [name for name in names if name != "shuffled"]
-    return names
+        impossible.add("shuffled")
+    return [name for name in chosen if name not in impossible]
 
 
 # --- what is printed -----------------------------------------------------------------------------------------------
 
-_HEADS = {
-    "stoi": "STOI",
-    "estoi": "ESTOI",
-    "pesq_nb": "PESQ nb 16 kHz",
-    "pesq_wb": "PESQ wb 16 kHz",
-    "mel_l1": "mel L1 (lower is better)",
-    "dnsmos": "DNSMOS",
-    "speaker": "speaker, cosine",
-    "stoi_aligned": "STOI, offset taken out",
-    "estoi_aligned": "ESTOI, offset taken out",
-    "offset_ms": "offset, ms",
-    "wer_constrained": "WER %, grammar",
-    "wer_free": "WER %, free",
-}
-_PERCENT = ("wer_constrained", "wer_free")
-_DIGITS = {"pesq": 2, "dnsmos": 2, "offset": 0}
-"""Digits after the point; 3 for the others."""
-
 
 def _show(found: Report, json_to: str | None) -> None:
-    from unsilent.evaluation.published import PROTOCOL_NOTE
+    from unsilent.evaluation import tables
 
-    # First: what took minutes to measure must not depend on how it is shown.
-    emit_json(found.as_dict(), json_to)
     screen = report(json_to)
-    screen.print(_results(found))
-    for line in _notes(found):
+    screen.print(rich_table(tables.results_table(found)))
+    for line in tables.protocol_lines(found):
         screen.print(line, markup=False)
-    if found.corpus == "talker":
-        screen.print("These clips are synthetic: a drawn face, a synthesised voice.")
-    if found.corpus == "grid":
-        screen.print(_published())
-        screen.print(PROTOCOL_NOTE, markup=False)
-
-
-def _results(found: Report) -> Table:
-    from rich.table import Table
-
-    metrics = list(next(iter(found.systems.values())))
-    clips = len(found.texts)
-    where = " ".join(part for part in (found.corpus, found.split) if part)
-    table = Table(title=f"{where}: {clips} clips, mean and 95 % interval over clips", title_justify="left")
-    table.add_column("")
-    for system in found.systems:
-        table.add_column(system, justify="right")
-    for metric in metrics:
-        cells = (_cell(metric, summaries[metric].as_dict(), clips) for summaries in found.systems.values())
-        table.add_row(_HEADS[metric], *cells)
-    return table
-
-
-def _cell(metric: str, values: dict[str, Any], clips: int) -> str:
-    if values["mean"] is None:
-        return "missing"
-    scale, digits = (100, 1) if metric in _PERCENT else (1, _DIGITS.get(metric.split("_")[0], 3))
-    ends = "..".join(f"{scale * values[key]:.{min(digits, 2)}f}" for key in ("low", "high"))
-    return f"{scale * values['mean']:.{digits}f}\n{ends}" + (f"\nn={values['n']}" if values["n"] < clips else "")
-
-
-def _notes(found: Report) -> list[str]:
-    lines = []
-    known = found.recogniser
-    if known.get("name"):
-        lines.append(f"Recogniser: {known['name']} ({known['version']}).")
-    if "chance_wer" in known:
-        guesses = [f"a random legal sentence {100 * known['chance_wer']:.0f} %"]
-        if known["majority_word_wer"] is not None:
-            guesses.append(f"the most frequent words {100 * known['majority_word_wer']:.0f} %")
-        lines.append(f"WER within the grammar by guessing: {', '.join(guesses)}.")
-    for system, summaries in found.systems.items():
-        for metric, summary in summaries.items():
-            for reason, number in summary.missing.items():
-                lines.append(f"{system}, {metric}: missing for {number} of {len(found.texts)} clips: {reason}")
-    lines += [f"{identity}: left out: {reason}" for identity, reason in found.left_out.items()]
-    return lines
-
-
-def _published() -> Table:
-    from rich.table import Table
-
-    from unsilent.evaluation.published import PUBLISHED
-
-    table = Table(title="Published on GRID (not measured here)", title_justify="left")
-    for head in ("model", "test set", "STOI", "ESTOI", "PESQ", "WER %", "mark"):
-        table.add_column(head, justify="left" if head in ("model", "test set", "mark") else "right")
-    for row in PUBLISHED:
-        if not row.benchmark.startswith("grid"):
-            continue
-        wer = None if row.wer is None else 100 * row.wer
-        figures = [("-" if value is None else f"{value:.3g}") for value in (row.stoi, row.estoi, row.pesq, wer)]
-        table.add_row(row.model, row.benchmark, *figures, row.mark)
-    return table
+    missing = tables.missing_lines(found) + tables.left_out_lines(found.left_out)
+    for line in missing[:_SHOWN]:
+        screen.print(line, markup=False)
+    if len(missing) > _SHOWN:
+        screen.print(f"and {len(missing) - _SHOWN} more reasons: see --json, --markdown or --html")
+    if (published := tables.published_table(found.corpus)) is not None:
+        screen.print(rich_table(published))
+        for line in tables.difference_lines(found):
+            screen.print(line, markup=False)

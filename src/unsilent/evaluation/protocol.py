@@ -16,15 +16,31 @@ from unsilent.evaluation.statistics import SEED
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SYSTEMS", "EvalClip", "Speaker", "System", "derangement", "lenders", "model_systems", "needs_crops"]
+__all__ = [
+    "SYSTEMS",
+    "Copier",
+    "EvalClip",
+    "Speaker",
+    "System",
+    "derangement",
+    "lenders",
+    "model_systems",
+    "needs_crops",
+    "usual_systems",
+]
 
 SYSTEMS: Final[Mapping[str, str]] = {
-    "model": "speech from the mouth crops of the clip",
     "real": "the real sound (what a perfect system would score)",
     "vocoder": "the real sound's mel through the vocoder (the ceiling of any mel)",
-    "shuffled": "speech from the mouth crops of another clip with another sentence (the floor)",
+    "a2a": "a copy of the real sound by a pre-trained speech model (the ceiling of its decoder)",
+    "model": "speech from the mouth crops of the clip",
+    "shuffled": "speech from the mouth crops of another clip with another sentence (a floor: it cannot know the words)",
+    "mean": "the mean log-mel, frame by frame, of all other clips of the evaluation, through the vocoder (a floor)",
+    "silence": "nothing at all, as long as the real sound (a floor; metrics of speech are not defined on it)",
 }
-"""Systems that a model brings, with what they are."""
+"""Systems that can be compared, ceilings first, with what they are."""
+
+_WITHOUT_MODEL: Final = frozenset({"real", "silence"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +54,7 @@ class EvalClip:
         crops: (T, 96, 96) uint8 mouth crops at 25 frames/s; T may be 0 where no system needs them.
         source: the file it was read from, if any.
         speaker: who speaks; the same name means the same voice.
+        aperture: (T,) opening of the lips over the width of the mouth, or None without landmarks.
     """
 
     id: str
@@ -46,6 +63,7 @@ class EvalClip:
     crops: NDArray[np.uint8]
     source: Path | None = None
     speaker: str | None = None
+    aperture: NDArray[np.float32] | None = None
 
 
 System = Callable[[EvalClip], Samples]
@@ -80,6 +98,24 @@ class Speaker(Protocol):
     def vocode(self, mel: NDArray[np.float32], /) -> Samples:
         """(80, M) log-mel to samples."""
         ...
+
+
+class Copier(Protocol):
+    """A pre-trained speech model that says again what it hears (:class:`unsilent.synthesis.Copier` is one)."""
+
+    def copy(self, samples: Samples, /) -> Samples:
+        """(n,) samples at 24 kHz to about as many."""
+        ...
+
+
+def usual_systems(*, model: bool = True, a2a: bool = False) -> list[str]:
+    """The systems that can be compared with what is at hand, in the order of a report.
+
+    Args:
+        model: there is a model that reads lips.
+        a2a: there is a pre-trained speech model.
+    """
+    return [name for name in SYSTEMS if (a2a if name == "a2a" else model or name in _WITHOUT_MODEL)]
 
 
 def derangement(texts: Sequence[str | None], *, seed: int = SEED) -> list[int]:
@@ -129,25 +165,33 @@ def needs_crops(names: Sequence[str]) -> bool:
 
 
 def model_systems(
-    speaker: Speaker | None, clips: Sequence[EvalClip], names: Sequence[str], *, told: bool = True
+    speaker: Speaker | None,
+    clips: Sequence[EvalClip],
+    names: Sequence[str],
+    *,
+    told: bool = True,
+    a2a: Copier | None = None,
 ) -> dict[str, System]:
     """The systems called ``names`` (see :data:`SYSTEMS`) for a model and the clips it is evaluated on.
 
     Args:
-        speaker: the model; may be None if only ``real`` is asked for.
-        clips: all clips of the evaluation; ``shuffled`` picks its partners among them.
+        speaker: the model; may be None if only ``real``, ``silence`` and ``a2a`` are asked for.
+        clips: all clips of the evaluation; ``shuffled`` picks its partners among them, ``mean`` averages them.
         names: in the order of the report.
         told: tell a model that has a choice of voices the clip's, by another clip of the same speaker.
+        a2a: the pre-trained speech model of the system ``a2a``.
 
     Raises:
-        EvaluationError: there is no such system, it needs a model, or no shuffle exists.
+        EvaluationError: there is no such system, it needs a model, no shuffle exists, or there is no other clip to
+            average.
     """
-    for name in names:
-        if name not in SYSTEMS:
-            raise EvaluationError(f"{name}: no such system; choose from {', '.join(SYSTEMS)}")
-        if name != "real" and speaker is None:
-            raise EvaluationError(f"{name}: needs a model; give one or evaluate the system `real` alone")
-    systems: dict[str, System] = {"real": lambda clip: clip.real}
+    _check_systems(names, speaker, a2a)
+    systems: dict[str, System] = {
+        "real": lambda clip: clip.real,
+        "silence": lambda clip: np.zeros_like(clip.real),
+    }
+    if a2a is not None:
+        systems["a2a"] = lambda clip: a2a.copy(clip.real)
     lent = lenders(clips) if told and speaker is not None and speaker.voices else {}
 
     def speak(clip: EvalClip, crops: NDArray[np.uint8]) -> Samples:
@@ -158,8 +202,61 @@ def model_systems(
     if speaker is not None:
         systems["model"] = lambda clip: speak(clip, clip.crops)
         systems["vocoder"] = lambda clip: speaker.vocode(speaker.mel(clip.real))
+    if speaker is not None and "mean" in names:
+        systems["mean"] = _MeanMel(speaker, clips)
     if speaker is not None and "shuffled" in names:
         partners = derangement([clip.text for clip in clips])
         other = {clip.id: clips[partner] for clip, partner in zip(clips, partners, strict=True)}
         systems["shuffled"] = lambda clip: speak(clip, other[clip.id].crops)
     return {name: systems[name] for name in names}
+
+
+def _check_systems(names: Sequence[str], speaker: Speaker | None, a2a: Copier | None) -> None:
+    for name in names:
+        if name not in SYSTEMS:
+            raise EvaluationError(f"{name}: no such system; choose from {', '.join(SYSTEMS)}")
+        if name == "a2a":
+            if a2a is None:
+                raise EvaluationError("a2a: needs a pre-trained speech model; name one with --a2a or leave it out")
+        elif name not in _WITHOUT_MODEL and speaker is None:
+            raise EvaluationError(f"{name}: needs a model; give one or evaluate the system `real` alone")
+
+
+class _MeanMel:
+    """The system ``mean``: what is said on average at each moment after a clip's beginning, whoever says what.
+
+    For a clip, the log-mels of all *other* clips of the evaluation are averaged frame by frame from their beginnings;
+    a frame later than all of them end takes the last average there is. The clip itself is left out, so that nothing
+    of its own sentence is in it; in a corpus of one kind of sentence the average still knows its rhythm.
+    """
+
+    def __init__(self, speaker: Speaker, clips: Sequence[EvalClip]) -> None:
+        if len(clips) < 2:
+            raise EvaluationError("mean: one clip has no others to average; evaluate more or leave the system out")
+        self._speaker, self._clips = speaker, clips
+        self._sum: NDArray[np.float64] | None = None
+        self._count = np.zeros(0)
+
+    def __call__(self, clip: EvalClip) -> Samples:
+        """Speech (n,) of the mean of the others, as long as the clip's."""
+        if self._sum is None:
+            self._gather()
+        assert self._sum is not None
+        own = self._speaker.mel(clip.real)
+        total, count = self._sum.copy(), self._count.copy()
+        total[:, : own.shape[1]] -= own
+        count[: own.shape[1]] -= 1
+        frames = np.minimum(np.arange(own.shape[1]), np.flatnonzero(count)[-1])
+        mean = (total[:, frames] / count[frames]).astype(np.float32)
+        return self._speaker.vocode(mean)[: len(clip.real)]
+
+    def _gather(self) -> None:
+        # One clip is held at a time.
+        for clip in self._clips:
+            mel = self._speaker.mel(clip.real)
+            missing = max(0, mel.shape[1] - len(self._count))
+            before = self._sum if self._sum is not None else np.zeros((len(mel), 0))
+            self._sum = np.pad(before, ((0, 0), (0, missing)))
+            self._count = np.pad(self._count, (0, missing))
+            self._sum[:, : mel.shape[1]] += mel
+            self._count[: mel.shape[1]] += 1

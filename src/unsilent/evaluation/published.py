@@ -11,10 +11,21 @@ in its paper. They are **not comparable digit by digit** with a report of this p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["PROTOCOL_NOTE", "PUBLISHED", "Published"]
+__all__ = ["BENCHMARKS", "PROTOCOL_NOTE", "PUBLISHED", "Published", "published_for"]
+
+BENCHMARKS: Final[Mapping[str, str]] = {
+    "grid-4": "GRID, 4 speakers, all seen in training; each paper's own clips",
+    "grid-33": "GRID, 33 speakers, all seen in training",
+    "grid-unseen": "GRID, speakers that were not trained on",
+    "tcd-timit-3": "TCD-TIMIT, the 3 lip-speakers, all seen in training",
+    "lrw": "LRW, its own test set; words cut out of broadcasts",
+    "lrs3": "LRS3, its own test set",
+}
+"""Test sets of the published rows."""
 
 PROTOCOL_NOTE: Final = (
     "Published rows: other test sets, PESQ variant and recogniser of each paper (mark S2: third-party notes on the "
@@ -28,7 +39,7 @@ class Published:
 
     Attributes:
         model: name of the model.
-        benchmark: ``grid-4`` (4 speakers, seen), ``grid-33`` (33 speakers, seen), ``grid-unseen`` or ``lrw``.
+        benchmark: one of :data:`BENCHMARKS`.
         pesq: PESQ of a variant that is not known.
         stoi: STOI.
         estoi: ESTOI.
@@ -54,6 +65,7 @@ PUBLISHED: Final = (
     Published("SVTS (Mira et al. 2022)", "lrw", 1.49, 0.649, 0.483, 0.134, "S2"),
     Published("Lip2Wav (Prajwal et al. 2020)", "grid-4", 1.772, 0.731, 0.535, 0.1408, "R"),
     Published("Lip2Wav (Prajwal et al. 2020)", "lrw", 1.197, 0.543, 0.344, 0.342, "R"),
+    Published("Lip2Wav, re-measured by others", "lrw", None, None, None, 0.796, "R"),
     Published("VCA-GAN (Kim et al. 2021)", "grid-4", 2.008, 0.724, 0.609, 0.1225, "R"),
     Published("VCA-GAN (Kim et al. 2021)", "grid-unseen", 1.372, 0.569, 0.336, 0.2345, "R"),
     Published("VCA-GAN (Kim et al. 2021)", "lrw", 1.33, 0.56, 0.36, None, "R"),
@@ -62,7 +74,18 @@ PUBLISHED: Final = (
     Published("Hegde et al. 2024", "lrw", 1.61, 0.71, 0.56, None, "S2"),
     Published("AV second stage (Kefalas et al. 2023)", "grid-4", 1.95, 0.698, 0.532, 0.0367, "S2"),
     Published("AV second stage (Kefalas et al. 2023)", "grid-33", 2.10, 0.723, 0.553, 0.0265, "S2"),
+    Published("AV second stage (Kefalas et al. 2023)", "tcd-timit-3", 1.44, 0.566, 0.411, None, "S2"),
     Published("V2A-MelSpec-S, pre-trained (Kefalas et al. 2024)", "grid-unseen", 1.43, 0.598, 0.335, 0.1790, "S2"),
     Published("V2A-MelSpec-M, from scratch (Kefalas et al. 2024)", "lrw", 1.48, 0.649, 0.484, 0.1496, "S2"),
+    Published("SVTS (Mira et al. 2022)", "lrs3", None, None, None, 0.766, "R"),
+    Published("speech units on AV-HuBERT", "lrs3", None, None, None, 0.298, "R"),
+    Published("V2SFlow", "lrs3", None, None, None, 0.285, "R"),
+    Published("SLD-L2S", "lrs3", None, None, None, 0.302, "R"),
 )
 """Rows in the order of the models' age."""
+
+
+def published_for(corpus: str) -> tuple[Published, ...]:
+    """The rows on a corpus, by its name in a report; none for a corpus that nobody published on."""
+    name = corpus.replace("_", "-")
+    return tuple(row for row in PUBLISHED if name and (row.benchmark == name or row.benchmark.startswith(f"{name}-")))

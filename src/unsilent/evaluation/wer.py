@@ -1,4 +1,4 @@
-"""Word error rate: normalisation, counting with jiwer, and what guessing would score.
+"""Word and character error rates: normalisation, counting with jiwer, and what guessing would score.
 
 **Normalisation**, applied to the reference and to what a recogniser wrote, in this order: Unicode NFKC, lower case;
 apostrophes dropped, any other character that is no letter or digit becomes a space; a digit and a letter that touch
@@ -6,7 +6,8 @@ are parted ("F2" -> "f 2"); every digit becomes its word ("2" -> "two", "10" -> 
 sentences hold letters of the alphabet (GRID), the names of letters become the letter ("queue" -> "q", "are" -> "r"):
 they sound alike, and only the spelling of a recogniser tells them apart.
 
-**The rate** of a corpus is the sum of errors over the sum of reference words, not the mean of the clips' rates.
+**The rate** of a corpus is the sum of errors over the sum of reference words (or characters, the spaces between words
+among them), not the mean of the clips' rates.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from typing import Final
 from unsilent.errors import EvaluationError
 from unsilent.evaluation.optional import require
 
-__all__ = ["LETTER_NAMES", "Grammar", "WordErrors", "chance_wer", "count_errors", "majority_wer", "normalise"]
+__all__ = [
+    "LETTER_NAMES",
+    "Grammar",
+    "WordErrors",
+    "chance_wer",
+    "count_character_errors",
+    "count_errors",
+    "majority_wer",
+    "normalise",
+]
 
 Grammar = Sequence[Sequence[str]]
 """The words allowed in each slot of a sentence."""
@@ -77,7 +87,10 @@ def normalise(text: str, *, letters: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WordErrors:
-    """Errors of one transcript: substitutions + deletions + insertions, and the words of its reference."""
+    """Errors of one transcript: substitutions + deletions + insertions, and the words of its reference.
+
+    For a character error rate both are counted in characters.
+    """
 
     errors: int
     words: int
@@ -94,12 +107,23 @@ def count_errors(reference: str, hypothesis: str, *, letters: bool = False) -> W
     Raises:
         EvaluationError: jiwer is missing, or the reference holds no word.
     """
-    package = require("jiwer")
-    expected, heard = normalise(reference, letters=letters), normalise(hypothesis, letters=letters)
+    expected, heard = _normalised(reference, hypothesis, letters)
+    result = require("jiwer").process_words(expected, heard)
+    return WordErrors(result.substitutions + result.deletions + result.insertions, len(expected.split()))
+
+
+def count_character_errors(reference: str, hypothesis: str, *, letters: bool = False) -> WordErrors:
+    """As :func:`count_errors`, in characters; a space between two words is one."""
+    expected, heard = _normalised(reference, hypothesis, letters)
+    result = require("jiwer").process_characters(expected, heard)
+    return WordErrors(result.substitutions + result.deletions + result.insertions, len(expected))
+
+
+def _normalised(reference: str, hypothesis: str, letters: bool) -> tuple[str, str]:
+    expected = normalise(reference, letters=letters)
     if not expected:
         raise EvaluationError("the clip has no text to compare with")
-    result = package.process_words(expected, heard)
-    return WordErrors(result.substitutions + result.deletions + result.insertions, len(expected.split()))
+    return expected, normalise(hypothesis, letters=letters)
 
 
 def chance_wer(grammar: Grammar) -> float:

@@ -41,6 +41,8 @@ _TOLERANCE = 0.1
 _TOLERANCE_AFTER_DAMAGE = 0.002
 # A timestamp further back than this is a restarted clock, not an overlap.
 _MAX_STEP_BACK = 1.0
+# Samples of the longest sound that is held in memory, two hours at 24 kHz: silence packs a thousand times as well.
+_MOST_SAMPLES = 172_800_000
 
 
 def resample(samples: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
@@ -66,7 +68,8 @@ def read_audio(path: str | Path, sample_rate: int = 24000) -> NDArray[np.float32
         (n,) float32 in [-1, 1].
 
     Raises:
-        MediaError: the file is missing, damaged, or holds no sound.
+        MediaError: the file is missing, damaged, holds no sound, or more of it than fits into memory (two hours at
+            24 kHz).
     """
     if sample_rate < 1:
         raise ValueError(f"sample_rate must be positive, not {sample_rate}")
@@ -99,6 +102,7 @@ class _Track:
         self._position = 0.0
         self._drop = 0
         self._chunks: list[NDArray[np.float32]] = []
+        self._count = 0
         self._resampler: soxr.ResampleStream | None = None
         self._rate = 0
 
@@ -188,8 +192,13 @@ class _Track:
             self._push(np.zeros(count - filled, np.float32))
 
     def _push(self, mono: NDArray[np.float32]) -> None:
-        if self._resampler is not None and mono.size:
-            self._chunks.append(self._resampler.resample_chunk(mono))
+        if self._resampler is None or not mono.size:
+            return
+        self._chunks.append(self._resampler.resample_chunk(mono))
+        self._count += self._chunks[-1].size
+        if self._count > _MOST_SAMPLES:
+            hours = _MOST_SAMPLES / self.sample_rate / 3600
+            raise refusal(self.path, f"holds more than {hours:.1f} hours of sound; cut it into shorter files")
 
     def _flush(self) -> None:
         if self._resampler is not None:

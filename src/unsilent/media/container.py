@@ -30,6 +30,7 @@ __all__ = [
     "HIGHEST_RATE",
     "LOWEST_RATE",
     "MAX_GAP",
+    "MAX_PIXELS",
     "MAX_SIDE",
     "Damage",
     "MediaInfo",
@@ -50,6 +51,9 @@ logger = logging.getLogger("unsilent.media")
 
 MAX_SIDE = 8192
 """Largest width or height of a picture, in pixels. A header that claims more is refused before anything is decoded."""
+
+MAX_PIXELS = 7680 * 4320
+"""Largest picture, in pixels: 8K. Decoder, converter and encoder hold several at once."""
 
 MAX_GAP = 600.0
 """Longest pause, in seconds, that a jump in timestamps is believed to be. A longer one is a damaged timestamp."""
@@ -164,7 +168,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         MediaError: the file cannot be opened, or is not a media file.
     """
     file = check_file(path)
-    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_SIDE * MAX_SIDE)}
+    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
         container = av.open(str(file.absolute()), options=options, metadata_errors="replace")
     except FFMPEG_ERRORS as error:
@@ -201,9 +205,11 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     width, height = stream.codec_context.width, stream.codec_context.height
     if max(width, height) > MAX_SIDE:
         raise refusal(path, f"its picture is {width} x {height} pixels, over {MAX_SIDE} a side; scale the video down")
+    if width * height > MAX_PIXELS:
+        raise refusal(path, f"its picture is {width} x {height} pixels, more than 8K has; scale the video down")
     if min(width, height) < 1:
         raise refusal(path, "its picture has no size; the file is damaged: copy or export it again")
-    stream.codec_context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream
 
 

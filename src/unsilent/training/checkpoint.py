@@ -1,12 +1,13 @@
 """Resumable checkpoints: tensors in safetensors, everything else in JSON, never half-written.
 
 A run's folder holds ``checkpoints/step-00001234/`` with ``modules.safetensors``, ``ema.safetensors``,
-``optimizers.safetensors`` and ``state.json``, which carries the step, the resolved recipe and the SHA-256 of the
-other files. A folder is written under a temporary name and renamed; one that is damaged is passed over.
+``optimizers.safetensors`` and ``state.json``, which carries the step, the resolved recipe, the SHA-256 of the other
+files and of itself. A folder is written, and removed, under a temporary name; one that is damaged is passed over.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -26,12 +27,20 @@ from unsilent.errors import CheckpointError, OutputError
 from unsilent.files import sha256_file
 from unsilent.training.reduce import like_parameter, whole_tensor
 
-__all__ = ["Snapshot", "flatten_optimizer", "newest_snapshot", "restore_optimizer", "write_snapshot"]
+__all__ = [
+    "Snapshot",
+    "flatten_optimizer",
+    "newest_snapshot",
+    "restore_optimizer",
+    "sweep",
+    "write_snapshot",
+]
 
 log = logging.getLogger(__name__)
 
 KEEP = 2
 TENSOR_FILES = ("modules", "ema", "optimizers")
+STATE = "state"
 
 
 @dataclass
@@ -74,7 +83,7 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
         OutputError: the folder cannot be written, or the disk is full; older checkpoints stay as they are.
     """
     target = folder / f"step-{snapshot.step:08d}"
-    temporary = folder / f".{target.name}.{secrets.token_hex(4)}.partial"
+    temporary = _temporary(target)
     try:
         temporary.mkdir(parents=True)
         sums = {}
@@ -83,13 +92,13 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
             path = temporary / f"{name}.safetensors"
             save_file(tensors, path)
             sums[name] = sha256_file(path)
-        state = {"step": snapshot.step, "sha256": sums, **snapshot.state}
+        state = {"step": snapshot.step, **snapshot.state}
+        state["sha256"] = {**sums, STATE: _state_sum(state)}
         with open(temporary / "state.json", "w", encoding="utf-8") as handle:
             json.dump(state, handle)
             handle.flush()
             os.fsync(handle.fileno())
-        if target.exists():
-            shutil.rmtree(target)
+        _remove(target)
         temporary.replace(target)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{target}: checkpoint cannot be written ({error}); make room and run it again") from error
@@ -97,8 +106,18 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
     # Later ones are damaged, or this run would have gone on from there: they must not push good ones out.
     for old in [path for path in _folders(folder) if path.name <= target.name][:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return target
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote to ``folder`` left there under temporary names."""
+    for path in folder.glob(".*.partial*"):
+        log.info("%s: left by a run that was killed; removed", path)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def newest_snapshot(folder: Path) -> Snapshot | None:
@@ -119,17 +138,34 @@ def read_snapshot(path: Path) -> Snapshot:
     """
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        step, sums = int(state.pop("step")), state.pop("sha256")
+        sums = state.pop("sha256")
+        if sums.get(STATE, _state_sum(state)) != _state_sum(state):
+            raise CheckpointError(f"{path / 'state.json'}: is damaged (its SHA-256 differs); delete {path}")
+        step = int(state.pop("step"))
         tensors = {}
         for name in TENSOR_FILES:
             file = path / f"{name}.safetensors"
             if sha256_file(file) != sums[name]:
                 raise CheckpointError(f"{file}: is damaged (its SHA-256 differs); delete {path}")
             tensors[name] = load_file(file)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CheckpointError(f"{path}: is not a complete checkpoint ({error}); delete it") from error
     return Snapshot(step, tensors["modules"], tensors["ema"], tensors["optimizers"], state)
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint so that one half removed is never taken for one."""
+    if path.exists():
+        shutil.rmtree(path.replace(_temporary(path)), ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+def _state_sum(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

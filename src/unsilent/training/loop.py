@@ -19,11 +19,14 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.errors import CheckpointError, OutputError, RecipeError, TrainingError
+from unsilent.files import sha256_file
+from unsilent.models.pretrained import CARD, WEIGHTS, read_card
 from unsilent.training.checkpoint import (
     Snapshot,
     flatten_optimizer,
     newest_snapshot,
     restore_optimizer,
+    sweep,
     write_snapshot,
 )
 from unsilent.training.order import BatchOrder, RankOrder, StepOrder
@@ -302,6 +305,9 @@ class Trainer(Generic[Batch]):
             raise OutputError(
                 f"{self.folder}: is no folder that a run can be kept in ({reason}); choose another"
             ) from error
+        if self._main:
+            for folder in ("checkpoints", "best"):
+                sweep(self.folder / folder)
         snapshot = newest_snapshot(self.folder / "checkpoints")
         steps = gathered(float(snapshot.step if snapshot else 0), self.accelerator.device)
         if min(steps) != max(steps):
@@ -330,12 +336,25 @@ class Trainer(Generic[Batch]):
             ) from error
         self.step = snapshot.step
         best = snapshot.state["best"]
-        self.best = math.inf if best is None else best
+        # Killed between the two files of a model, a run leaves one that nothing loads: any is better.
+        self.best = math.inf if best is None or self._best_is_damaged() else best
         log.info("resuming %s at step %d", self.folder, self.step)
 
+    def _best_is_damaged(self) -> bool:
+        folder = self.folder / "best"
+        if not (folder / WEIGHTS).is_file():
+            return False
+        try:
+            return bool(read_card(folder).get("sha256") != sha256_file(folder / WEIGHTS))
+        except CheckpointError:
+            return True
+
     def _read_best(self) -> Metrics:
-        card = self.folder / "best" / "card.json"
-        return json.loads(card.read_text(encoding="utf-8")).get("metrics", {}) if card.is_file() else {}
+        try:
+            card = json.loads((self.folder / "best" / CARD).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return card.get("metrics", {}) if isinstance(card, dict) else {}
 
 
 def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from unsilent.training.wave import TrainWaveTask
 from unsilent.training.wave_pretrain import PretrainWaveTask
 from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
 
-__all__ = ["KINDS", "Recipe", "load_any_recipe", "train"]
+__all__ = ["KINDS", "Recipe", "begin", "load_any_recipe", "train"]
 
 VALIDATION_TIMEOUT = timedelta(hours=3)
 """How long processes wait for one another: the main one alone validates and writes."""
@@ -86,19 +86,29 @@ def train(
     Raises:
         ShardError, CheckpointError, TrainingError: see there; what was trained stays.
     """
+    task, accelerator = begin(recipe, on_load)
+    if not accelerator.is_main_process:
+        on_step = lambda step, total, metrics: None  # noqa: E731
+    trainer: Trainer[Any] = Trainer(
+        task, recipe.run, recipe.optim, dump_recipe(recipe), folder, accelerator, on_step, stop, partial(_renew, recipe)
+    )
+    return trainer.fit()
+
+
+def begin(recipe: Recipe, on_load: Callable[[], None] | None = None) -> tuple[Any, Accelerator]:
+    """What a recipe trains, its data read, and the devices and processes that do it.
+
+    Args:
+        recipe: of any kind.
+        on_load: called after every recording that is read into memory, in the main process.
+    """
     if recipe.run.threads is not None:
         torch.set_num_threads(recipe.run.threads)
     precision = "bf16" if recipe.run.precision == "bf16" else "no"
     accelerator = Accelerator(
         mixed_precision=precision, kwargs_handlers=[InitProcessGroupKwargs(timeout=VALIDATION_TIMEOUT)]
     )
-    if not accelerator.is_main_process:
-        on_load, on_step = None, lambda step, total, metrics: None
-    task = STAGES[type(recipe)](recipe, accelerator, on_load)
-    trainer: Trainer[Any] = Trainer(
-        task, recipe.run, recipe.optim, dump_recipe(recipe), folder, accelerator, on_step, stop, partial(_renew, recipe)
-    )
-    return trainer.fit()
+    return STAGES[type(recipe)](recipe, accelerator, on_load if accelerator.is_main_process else None), accelerator
 
 
 def _renew(recipe: Recipe, old: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_noise_gives_a_legal_sentence_or_nothing(recogniser: Recogniser) -> None
 
 
 def test_words_that_it_does_not_know(recogniser: Recogniser) -> None:
-    with pytest.raises(EvaluationError, match=r"unsilentish: not in the dictionary of pocketsphinx \\(1 words\\)"):
+    with pytest.raises(EvaluationError, match=r"unsilentish: not in the dictionary of pocketsphinx \(1 words\)"):
         recogniser.transcribe_grammar(speech(0.5), (("two", "unsilentish"),))
     with pytest.raises(EvaluationError, match="without words"):
         recogniser.transcribe_grammar(speech(0.5), (("two",), ()))

@@ -119,4 +119,4 @@ def test_paired_values_have_to_match() -> None:
     with pytest.raises(EvaluationError, match="nothing to compare"):
         bootstrap_paired([(0.0, 0.0)], [(1.0, 1.0)])
     with pytest.raises(EvaluationError, match="one pair, a clip"):
-        bootstrap_paired([(1.0, 2.0, 3.0)], [1.0])  # type: ignore[list-item]
+        bootstrap_paired([(1.0, 2.0, 3.0)], [1.0])  # type: ignore[arg-type]

@@ -66,13 +66,17 @@ app = typer.Typer(
 )
 
 
+MODELS = {"talker": "talker"}
+"""Shipped model of a corpus, where it is not ``grid``."""
+
+
 def _command(info: CorpusInfo) -> Any:
     def evaluate(
         context: typer.Context,
         root: RootArgument,
         options: Options,
         split: SplitOption = info.default_split,
-        model: ModelOption = "grid",
+        model: ModelOption = MODELS.get(info.name, "grid"),
         a2a: A2aOption = None,
         systems: SystemsOption = None,
         speakers: SpeakersOption = None,

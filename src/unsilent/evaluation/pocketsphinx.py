@@ -1,7 +1,9 @@
 """The small recogniser: PocketSphinx (Huggins-Daines et al. 2006; BSD) with the English model of its package.
 
-Hidden Markov models of the nineties: 40 MB and a hundredth of the time of Whisper, and many more errors. It is a check
-that a difference between two systems is not a whim of one recogniser, and it runs where there is little memory.
+Hidden Markov models of the nineties: 37 MB, and within a grammar a tenth of the time of Whisper at several times its
+errors. It is a check that a difference between two systems is not a whim of one recogniser, and it runs where there is
+little memory. Wider beams than the package's own cost time and change nothing: on every fifth clip of s1-val .10 of the
+words of the real sound are wrong with its own beams, with 1e-60 and with 1e-80.
 """
 
 from __future__ import annotations
@@ -18,8 +20,6 @@ from unsilent.evaluation.wer import Grammar
 __all__ = ["PocketsphinxRecogniser"]
 
 _RATE: Final = 16_000
-_WIDE: Final = {"beam": 1e-120, "wbeam": 1e-100, "pbeam": 1e-120}
-"""Beams of the search within a grammar, far wider than the package's own: the figures at hand are with them."""
 _GRAMMAR: Final = "slots"
 _ALSO: Final = {"z": ("zed",)}
 """Words that are said in a second way, and how the dictionary spells that."""
@@ -36,8 +36,8 @@ class PocketsphinxRecogniser:
 
     free_method = "Free decoding: the package's English trigram model and dictionary, default beams."
     constrained_method = (
-        "Viterbi search of the grammar as a finite-state network, every word of a slot equally likely; legal sentences "
-        "only, but no words where the search does not reach the end."
+        "Viterbi search of the grammar as a finite-state network, every word of a slot equally likely, default beams; "
+        "legal sentences only, but no words where the search does not reach the end."
     )
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class PocketsphinxRecogniser:
     def _decoder(self, slots: tuple[tuple[str, ...], ...]) -> Any:
         if not slots or not all(slots):
             raise EvaluationError("the grammar has a slot without words; give at least one word a slot")
-        decoder = self._package.Decoder(samprate=_RATE, lm=None, loglevel="FATAL", **_WIDE)
+        decoder = self._package.Decoder(samprate=_RATE, lm=None, loglevel="FATAL")
         unknown = sorted({word for slot in slots for word in slot if decoder.lookup_word(_entries(word)[0]) is None})
         if unknown:
             raise EvaluationError(

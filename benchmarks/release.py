@@ -22,7 +22,7 @@ from unsilent.synthesis.synthesizer import WEIGHTS as PACKAGE
 GRID = "GRID audio-visual sentence corpus, speaker s1 (Cooke, Barker, Cunningham, Shao 2006), CC BY 4.0"
 KERSTIN = "Kerstin voice, CC0-1.0"
 ARTIKULATE = "KDE Artikulate recordings, CC BY-SA 3.0"
-TALKERS = "synthetic talkers made by `unsilent talker`: drawn faces, the voice of hibari-tts 0.2.1 (Apache-2.0)"
+TALKERS = "synthetic talkers made by `unsilent talker` (drawn faces, the voice of hibari-tts 0.2.1), Apache-2.0"
 DATA = {"grid": [GRID], "grid-stream": [GRID], "talker": [TALKERS], "speech-mel": [KERSTIN, ARTIKULATE]}
 VOCODER_DATA = [GRID, KERSTIN, ARTIKULATE]
 LIMITS = {

@@ -24,6 +24,8 @@ fi
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 gpus=${SLURM_GPUS_ON_NODE:-8}
 export OMP_NUM_THREADS=$((${SLURM_CPUS_PER_TASK:-$gpus} / gpus))
+# A store of its own for every attempt: in a shared one, processes may find the addresses of those that died.
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 
 # --kill-on-bad-exit: a machine whose processes have failed for good must not leave the others waiting.
 srun --kill-on-bad-exit=1 torchrun \

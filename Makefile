@@ -11,7 +11,7 @@ PY = $(VENV)/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-full lint format docs demo clean
+.PHONY: help setup test test-full test-cluster fuzz lint format docs demo clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,17 @@ test: $(VENV)/.dev  ## run the tests but the slow ones
 
 test-full: $(VENV)/.dev  ## run all tests
 	$(PY) -m pytest --durations=20 --strict-skips
+
+# Neither is in `make setup`: Ray alone is as large as the rest, and moto brings a server.
+$(VENV)/.cluster: $(VENV)/.dev
+	$(PY) -m pip --disable-pip-version-check install --quiet --editable '.[cluster,cluster-test]'
+	@touch $@
+
+test-cluster: $(VENV)/.cluster  ## run the tests of Ray and of URLs, on two nodes and an S3 server in this machine
+	$(PY) -m pytest tests/workers tests/test_object_store.py tests/test_prepare_remote.py tests/files
+
+fuzz: $(VENV)/.dev  ## damage inputs of every kind for half an hour
+	$(PY) -m tests.fuzz --minutes 30
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(PY) -m ruff check .

@@ -194,7 +194,7 @@ def test_new_clips_go_into_new_shards(tmp_path: Path) -> None:
     run(clips[:2], tmp_path / "out")
     report = run(clips, tmp_path / "out")
     assert (report.written, report.skipped) == (1, 2)
-    assert [path.name for path in report.shards] == ["clips-00001.parquet"]
+    assert [Path(path).name for path in report.shards] == ["clips-00001.parquet"]
     assert ShardReader(tmp_path / "out").ids == ["c00", "c01", "c02"]
 
 

@@ -22,15 +22,15 @@ __all__ = ["MelConfig", "band_edges", "inverse_stft", "log_mel", "mel_filterbank
 class MelConfig(RecipeModel):
     """Settings of a log-mel spectrogram. Two models can exchange mels only if these are equal."""
 
-    sample_rate: int = Field(24_000, ge=1)
+    sample_rate: int = Field(24_000, ge=1, le=1_000_000)
     """Samples a second."""
-    n_fft: int = Field(1024, ge=2, multiple_of=2)
+    n_fft: int = Field(1024, ge=2, le=65_536, multiple_of=2)
     """Points of the Fourier transform (even)."""
     hop_length: int = Field(240, ge=1)
     """Samples from one mel frame to the next."""
     win_length: int = Field(1024, ge=1)
     """Samples under the Hann window, centred in ``n_fft``."""
-    n_mels: int = Field(80, ge=1)
+    n_mels: int = Field(80, ge=1, le=1024)
     """Mel bands (Slaney's scale and area normalisation)."""
     f_min: float = 0.0
     """Lower edge of the lowest band, Hz."""

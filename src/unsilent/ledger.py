@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +19,15 @@ from typing import IO, Any, Protocol
 
 from unsilent._version import __version__
 from unsilent.errors import OutputError, ShardError
-from unsilent.files import atomic_path, sha256_file
+from unsilent.files import Staging, atomic_path, sha256_file, url_of
 from unsilent.shards import CLIPS, ShardFormat, ShardReader, SpeechReader
 
-__all__ = ["Item", "Ledger", "Source", "item_sha256"]
+__all__ = ["NOT_FETCHED", "Item", "Ledger", "Source", "item_sha256"]
 
 _log = logging.getLogger(__name__)
+
+NOT_FETCHED = "not fetched"
+"""Reason of a drop that is the network's fault: the next run tries again."""
 
 
 class Item(Protocol):
@@ -76,10 +79,14 @@ class Ledger:
     """The records of one folder of shards; as a context manager it keeps other runs out of the folder.
 
     Args:
-        folder: of the shards; made if missing.
+        folder: of the shards, or a URL; made if missing. At a URL, one run at a time may write.
         corpus: what is prepared; a folder holds one.
         layout: the kind of shard.
         settings: plain data that all rows of the folder have in common.
+        digest: SHA-256 of an item's content.
+
+    Attributes:
+        folder: where shards are to be written; for a URL, what is committed is put there.
 
     Raises:
         OutputError: the folder cannot be written, or another run has it.
@@ -87,9 +94,20 @@ class Ledger:
     """
 
     def __init__(
-        self, folder: Path, corpus: str, *, layout: ShardFormat = CLIPS, settings: dict[str, Any] | None = None
+        self,
+        folder: str | Path,
+        corpus: str,
+        *,
+        layout: ShardFormat = CLIPS,
+        settings: dict[str, Any] | None = None,
+        digest: Callable[[Item], str] | None = None,
     ) -> None:
-        self.folder, self.corpus, self.layout, self.settings = folder, corpus, layout, settings
+        url = url_of(folder)
+        self._staging = None if url is None else Staging(url, lambda name: name.endswith(".parquet"))
+        self.folder = Path(folder) if self._staging is None else self._staging.folder
+        self.place = url or str(folder)
+        self.corpus, self.layout, self.settings = corpus, layout, settings
+        self._digest = digest or item_sha256
         self._known: dict[str, Source] = {}
         self._new: list[Source] = []
         self._lock: IO[str] | None = None
@@ -102,8 +120,10 @@ class Ledger:
             raise OutputError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder") from error
         if not _lock(self._lock):
             self._lock.close()
-            raise OutputError(f"{self.folder}: another run is writing it; wait for it, or choose another folder")
+            raise OutputError(f"{self.place}: another run is writing it; wait for it, or choose another folder")
         try:
+            if self._staging is not None:
+                self._staging.pull(keep=[".lock"])
             for partial in self.folder.glob(f".{self.layout.stem}-*.partial.parquet"):
                 partial.unlink()
             self._load()
@@ -130,19 +150,19 @@ class Ledger:
         known = self._known.get(clip.id)
         if known is None or (known.reason is not None and known.version != __version__):
             return None
+        if known.reason == NOT_FETCHED:
+            return None
         size, mtime_ns = _stat(clip)
         same = (size, mtime_ns) == (known.bytes, known.mtime_ns)
         if known.reason is not None:
             return known if same else None
-        if not same and (not size or item_sha256(clip) != known.sha256):
+        if not same and (not size or self._digest(clip) != known.sha256):
             raise ShardError(
-                f"{clip.path or clip.id}: has changed since {self.folder} was prepared; prepare into another folder"
+                f"{clip.path or clip.id}: has changed since {self.place} was prepared; prepare into another folder"
             )
         if known.split != clip.split:
             there, here = known.split or "none", clip.split or "none"
-            raise ShardError(
-                f"{self.folder}: holds {clip.id} as split {there}, not {here}; prepare into another folder"
-            )
+            raise ShardError(f"{self.place}: holds {clip.id} as split {there}, not {here}; prepare into another folder")
         return known
 
     def add(self, source: Source) -> None:
@@ -151,16 +171,28 @@ class Ledger:
 
     def commit(self, shard: Path | None) -> None:
         """Write down what was added since the last time; ``shard`` is now finished (None: nothing but drops)."""
+        if shard is not None:
+            self._publish(shard)
         if self._new:
             records = self.folder / "records"
             number = sum(1 for _ in records.glob("dropped-*.jsonl")) if records.is_dir() else 0
             name = f"dropped-{number:05d}" if shard is None else shard.stem
             with atomic_path(records / f"{name}.jsonl") as path:
                 path.write_text("".join(json.dumps(asdict(source)) + "\n" for source in self._new), encoding="utf-8")
+            self._publish(records / f"{name}.jsonl")
             self._known.update((source.id, source) for source in self._new)
             self._new = []
         with atomic_path(self.folder / "manifest.json") as path:
             path.write_text(json.dumps(self.summary(), indent=2) + "\n", encoding="utf-8")
+        self._publish(self.folder / "manifest.json")
+
+    def where(self, path: Path) -> Path | str:
+        """Where others find a file of :attr:`folder`: itself, or its URL."""
+        return path if self._staging is None else self._staging.url_of(path)
+
+    def _publish(self, path: Path) -> None:
+        if self._staging is not None:
+            self._staging.publish(path)
 
     def summary(self) -> dict[str, Any]:
         """What the folder holds: versions, number of rows by split, of dropped clips by reason, shard files."""
@@ -184,7 +216,7 @@ class Ledger:
             stated = _json(manifest)
             corpus = stated.get("corpus")
             if self.corpus and corpus and corpus != self.corpus:
-                raise ShardError(f"{self.folder}: holds corpus {corpus}, not {self.corpus}; choose another folder")
+                raise ShardError(f"{self.place}: holds corpus {corpus}, not {self.corpus}; choose another folder")
             self._compare_settings(stated.get("settings"))
         records = {path.stem: path for path in (self.folder / "records").glob("*.jsonl")}
         # Drops first: a clip that was repaired later is in a shard's record as well.
@@ -197,6 +229,8 @@ class Ledger:
                     self._known[source.id] = source
         for shard in sorted(self.folder.glob(f"{self.layout.stem}-*.parquet")):
             if shard.stem not in records:
+                if self._staging is not None:
+                    self._staging.fill(shard)
                 self._known.update((source.id, source) for source in _recovered(shard, self.layout))
 
     def _compare_settings(self, there: object) -> None:
@@ -204,7 +238,7 @@ class Ledger:
             return
         name = next(key for key in {**there, **self.settings} if there.get(key) != self.settings.get(key))
         raise ShardError(
-            f"{self.folder}: was prepared with {name} {there.get(name)}, not {self.settings.get(name)}; "
+            f"{self.place}: was prepared with {name} {there.get(name)}, not {self.settings.get(name)}; "
             "choose another folder"
         )
 
@@ -213,7 +247,7 @@ def _sources(path: Path) -> Iterator[Source]:
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             yield Source(**json.loads(line))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, TypeError) as error:
         raise ShardError(f"{path}: is damaged ({error}); delete it and run again") from error
 
 
@@ -231,7 +265,7 @@ def _recovered(shard: Path, layout: ShardFormat) -> Iterator[Source]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ShardError(f"{path}: is damaged ({error}); delete it and run again") from error
     return loaded if isinstance(loaded, dict) else {}
 

@@ -1,31 +1,44 @@
-"""From clips to shards: one pure function a clip, and a pool of processes that applies it.
+"""From clips to shards: one pure function a clip, and an engine that applies it to many.
 
 What :func:`prepare_clip` does depends on nothing but the clip's file, so any scheduler can run it;
-:func:`prepare_corpus` runs it on the cores of one machine. The result is the same for any number of workers.
+:func:`prepare_corpus` runs it on the cores of one machine, or on a cluster. The result is the same.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from unsilent.corpora.base import Clip
-from unsilent.errors import FaceError, MediaError
+from unsilent.corpora.folder import VIDEO_SUFFIXES
+from unsilent.corpora.speech import AUDIO_SUFFIXES, Recording
+from unsilent.errors import FaceError, MediaError, UnsilentError
 from unsilent.face import FPS, track_mouth
-from unsilent.files import sha256_file
-from unsilent.ledger import Ledger, Source
+from unsilent.files import RemoteTree, fetched, sha256_file, url_of
+from unsilent.ledger import NOT_FETCHED, Item, Ledger, Source, item_sha256
 from unsilent.media import probe, read_audio, read_video
 from unsilent.shards import SHARD_BYTES, ShardWriter, encode_audio, encode_crops
-from unsilent.workers import cores, map_in_order
+from unsilent.workers import Engine, LocalEngine
 
-__all__ = ["SAMPLE_RATE", "Dropped", "Report", "prepare_clip", "prepare_corpus"]
+__all__ = [
+    "SAMPLE_RATE",
+    "Dropped",
+    "Report",
+    "digest_of",
+    "name_of",
+    "open_tree",
+    "prepare_clip",
+    "prepare_corpus",
+    "prepare_fetched",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +48,8 @@ MAX_SECONDS: Final = 300.0
 _SILENCE: Final = 1e-4
 _MIN_SOUND: Final = 0.5
 
+ItemT = TypeVar("ItemT", Clip, Recording)
+ResultT = TypeVar("ResultT")
 Row = Mapping[str, Any]
 """One row with the columns of :data:`unsilent.shards.SCHEMA`."""
 
@@ -105,14 +120,14 @@ class Report:
         written: rows written by this run.
         skipped: clips that an earlier run had written.
         dropped: clips that became no row, in this run or an earlier one.
-        shards: files that this run finished.
+        shards: files, or URLs, that this run finished.
     """
 
     clips: int = 0
     written: int = 0
     skipped: int = 0
     dropped: list[Dropped] = field(default_factory=list)
-    shards: list[Path] = field(default_factory=list)
+    shards: list[Path | str] = field(default_factory=list)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -125,6 +140,8 @@ def prepare_corpus(
     out: str | Path,
     *,
     workers: int | None = None,
+    engine: Engine | None = None,
+    trees: Sequence[RemoteTree] = (),
     shard_bytes: int = SHARD_BYTES,
     prepare: Callable[[Clip], Row | Dropped] = prepare_clip,
     advance: Callable[[], object] = lambda: None,
@@ -136,10 +153,12 @@ def prepare_corpus(
 
     Args:
         clips: with distinct ids, all of one corpus.
-        out: folder of the shards; made if missing.
+        out: folder of the shards, or its URL; made if missing.
         workers: processes; None means one a core, 0 means to work in this process.
+        engine: where the work is done; this machine by default, which alone looks at ``workers``.
+        trees: what :func:`open_tree` made, where clips are at a URL.
         shard_bytes: size at which a shard is closed.
-        prepare: what makes a row of a clip. With workers, importable from its module.
+        prepare: what makes a row of a clip. In other processes, importable from its module.
         advance: called once a clip.
 
     Raises:
@@ -147,7 +166,9 @@ def prepare_corpus(
         ShardError: the folder holds shards of another corpus or split.
     """
     report = Report(clips=len(clips))
-    with Ledger(Path(out), clips[0].corpus if clips else "") as ledger:
+    work, failed = partial(prepare_fetched, prepare=prepare, trees=trees), partial(_failed, trees=trees)
+    digest = partial(digest_of, trees=trees)
+    with Ledger(out, clips[0].corpus if clips else "", digest=digest) as ledger:
         waiting: list[Clip] = []
         for clip in clips:
             known = ledger.find(clip)
@@ -160,15 +181,14 @@ def prepare_corpus(
                 report.dropped.append(Dropped(clip.id, known.reason, known.detail or ""))
             advance()
         with ShardWriter(ledger.folder, shard_bytes=shard_bytes) as writer:
-            processes = min(cores() if workers is None else workers, len(waiting))
-            with closing(map_in_order(waiting, prepare, _failed, processes)) as results:
+            with closing((engine or LocalEngine(workers)).map(waiting, work, failed)) as results:
                 for clip, result in results:
                     _keep(clip, result, writer, ledger, report)
                     advance()
             if (last := writer.close()) is not None:
                 ledger.commit(last)
         ledger.commit(None)
-        report.shards = writer.finished
+        report.shards = [ledger.where(path) for path in writer.finished]
     return report
 
 
@@ -184,5 +204,55 @@ def _keep(clip: Clip, result: Row | Dropped, writer: ShardWriter, ledger: Ledger
         ledger.commit(finished)
 
 
-def _failed(clip: Clip, reason: str, detail: str) -> Row | Dropped:
-    return Dropped(clip.id, reason, f"{clip.path}: {detail}")
+def _failed(clip: Clip, reason: str, detail: str, trees: Sequence[RemoteTree]) -> Row | Dropped:
+    return Dropped(clip.id, reason, f"{name_of(clip, trees)}: {detail}")
+
+
+# --- clips at a URL ------------------------------------------------------------------------------------------------
+
+
+def open_tree(place: str | Path) -> RemoteTree | None:
+    """The folder at a URL as one of this machine, in which media files are holes; None for a path of this machine.
+
+    Raises:
+        UnsilentError: it cannot be listed.
+    """
+    url = url_of(place)
+    media = tuple(VIDEO_SUFFIXES | AUDIO_SUFFIXES)
+    return None if url is None else RemoteTree.open(url, lambda name: name.lower().endswith(media))
+
+
+def prepare_fetched(
+    item: ItemT, prepare: Callable[[ItemT], ResultT | Dropped], trees: Sequence[RemoteTree]
+) -> ResultT | Dropped:
+    """What ``prepare`` makes of an item; if its file is at a URL, of a copy that is thrown away."""
+    url = _url_of(item, trees)
+    if url is None:
+        return prepare(item)
+    try:
+        with fetched(url) as path:
+            result = prepare(replace(item, path=path))
+    except UnsilentError as error:
+        return Dropped(item.id, NOT_FETCHED, str(error))
+    if isinstance(result, Dropped):
+        return replace(result, detail=result.detail.replace(str(path), url))
+    return result
+
+
+def name_of(item: Item, trees: Iterable[RemoteTree]) -> str:
+    """The URL or path of an item's file for messages, or its id where it has none."""
+    return _url_of(item, trees) or str(item.path or item.id)
+
+
+def digest_of(item: Item, trees: Iterable[RemoteTree]) -> str:
+    """SHA-256 of an item's file, wherever it is."""
+    url = _url_of(item, trees)
+    if url is None:
+        return item_sha256(item)
+    with fetched(url) as path:
+        return sha256_file(path)
+
+
+def _url_of(item: Item, trees: Iterable[RemoteTree]) -> str | None:
+    path = item.path
+    return None if path is None else next((t.url_of(path) for t in trees if path.is_relative_to(t.folder)), None)

@@ -1,4 +1,4 @@
-"""From recordings of speech to shards: one pure function a recording, and a pool of processes that applies it."""
+"""From recordings of speech to shards: one pure function a recording, and an engine that applies it to many."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from unsilent.corpora.speech import Recording
 from unsilent.errors import MediaError
+from unsilent.files import RemoteTree
 from unsilent.ledger import Ledger, Source, item_sha256
 from unsilent.listening import ANALYSIS_RATE, SAMPLE_RATE, ConditionConfig, Unfit, condition, read_recording
-from unsilent.prepare import Dropped
+from unsilent.prepare import Dropped, digest_of, name_of, prepare_fetched
 from unsilent.shards import SHARD_BYTES, SPEECH, ShardWriter, encode_audio
-from unsilent.workers import cores, map_in_order
+from unsilent.workers import Engine, LocalEngine
 
 __all__ = ["MAX_HOURS", "Prepared", "SpeechReport", "prepare_recording", "prepare_speech"]
 
@@ -128,7 +129,7 @@ class SpeechReport:
         bandwidths: of the pieces' seconds, by corpus and bandwidth rounded to kHz.
         with_clipping: recordings kept in which some samples are at the peak more than speech alone explains.
         dropped: recordings that became nothing, in this run or an earlier one.
-        shards: files that this run finished.
+        shards: files, or URLs, that this run finished.
     """
 
     recordings: int = 0
@@ -140,7 +141,7 @@ class SpeechReport:
     bandwidths: dict[tuple[str, int], float] = field(default_factory=dict)
     with_clipping: int = 0
     dropped: list[Dropped] = field(default_factory=list)
-    shards: list[Path] = field(default_factory=list)
+    shards: list[Path | str] = field(default_factory=list)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -169,6 +170,8 @@ def prepare_speech(
     config: ConditionConfig | None = None,
     *,
     workers: int | None = None,
+    engine: Engine | None = None,
+    trees: Sequence[RemoteTree] = (),
     shard_bytes: int = SHARD_BYTES,
     advance: Callable[[], object] = lambda: None,
 ) -> SpeechReport:
@@ -179,9 +182,11 @@ def prepare_speech(
 
     Args:
         recordings: with distinct ids; taken one by one, so that they may be a stream.
-        out: folder of the shards; made if missing.
+        out: folder of the shards, or its URL; made if missing.
         config: the rules; a folder is prepared with one set of them.
         workers: processes; None means one a core, 0 means to work in this process.
+        engine: where the work is done; this machine by default, which alone looks at ``workers``.
+        trees: what :func:`unsilent.prepare.open_tree` made, where recordings are at a URL.
         shard_bytes: size at which a shard is closed.
         advance: called once a recording.
 
@@ -191,22 +196,23 @@ def prepare_speech(
     """
     config = config or ConditionConfig()
     report = SpeechReport()
-    with Ledger(Path(out), "speech", layout=SPEECH, settings=config.model_dump()) as ledger:
+    digest = partial(digest_of, trees=trees)
+    with Ledger(out, "speech", layout=SPEECH, settings=config.model_dump(), digest=digest) as ledger:
         heard = {source.content for source in ledger.known if source.reason is None and source.content}
         waiting = _not_done(recordings, ledger, report, advance)
-        work = partial(prepare_recording, config=config)
-        processes = cores() if workers is None else workers
+        work = partial(prepare_fetched, prepare=partial(prepare_recording, config=config), trees=trees)
+        failed = partial(_failed, trees=trees)
         with (
             ShardWriter(ledger.folder, shard_bytes=shard_bytes, layout=SPEECH) as writer,
-            closing(map_in_order(waiting, work, _failed, processes)) as results,
+            closing((engine or LocalEngine(workers)).map(waiting, work, failed)) as results,
         ):
             for recording, result in results:
-                _keep(recording, result, heard, writer, ledger, report)
+                _keep(recording, result, heard, writer, ledger, report, trees)
                 advance()
             if (last := writer.close()) is not None:
                 ledger.commit(last)
         ledger.commit(None)
-        report.shards = writer.finished
+        report.shards = [ledger.where(path) for path in writer.finished]
     return report
 
 
@@ -226,8 +232,8 @@ def _not_done(
         advance()
 
 
-def _failed(recording: Recording, reason: str, detail: str) -> Prepared | Dropped:
-    return Dropped(recording.id, reason, f"{recording.path or recording.id}: {detail}")
+def _failed(recording: Recording, reason: str, detail: str, trees: Sequence[RemoteTree]) -> Prepared | Dropped:
+    return Dropped(recording.id, reason, f"{name_of(recording, trees)}: {detail}")
 
 
 def _keep(
@@ -237,9 +243,10 @@ def _keep(
     writer: ShardWriter,
     ledger: Ledger,
     report: SpeechReport,
+    trees: Sequence[RemoteTree],
 ) -> None:
     if isinstance(result, Prepared) and result.content in heard:
-        result = Dropped(recording.id, DUPLICATE, f"{recording.path or recording.id}: came before under another name")
+        result = Dropped(recording.id, DUPLICATE, f"{name_of(recording, trees)}: came before under another name")
     if isinstance(result, Dropped):
         _log.debug("%s: dropped, %s: %s", recording.id, result.reason, result.detail)
         report.dropped.append(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from unsilent.training.checkpoint import (
     newest_snapshot,
     read_snapshot,
     restore_optimizer,
+    sweep,
     write_snapshot,
 )
 
@@ -121,6 +123,38 @@ def test_unfinished_folder_and_strangers_are_ignored(tmp_path: Path, caplog: pyt
     assert read is not None
     assert read.step == 1
     assert not caplog.records
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_single_fault_is_taken_for_good(tmp_path: Path, seed: int) -> None:
+    """A bit, a byte or the end of any file: what is read is what was written, or the checkpoint before it."""
+    rng = random.Random(seed)
+    first, second = snapshot(1), snapshot(2)
+    write_snapshot(tmp_path, first)
+    victim = rng.choice(sorted(write_snapshot(tmp_path, second).iterdir()))
+    data = bytearray(victim.read_bytes())
+    place = rng.randrange(len(data))
+    if seed % 3 == 0:
+        del data[place:]
+    else:
+        data[place] ^= 1 << rng.randrange(8) if seed % 3 == 1 else rng.randrange(1, 256)
+    victim.write_bytes(bytes(data))
+    read = newest_snapshot(tmp_path)
+    assert read is not None
+    written = second if read.step == 2 else first
+    assert (read.step, read.state) == (written.step, written.state)
+    assert same(read.modules, written.modules)
+    assert same(read.ema, written.ema)
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
+    write_snapshot(tmp_path, snapshot(1))
+    (tmp_path / ".step-00000002.abcd.partial").mkdir()
+    (tmp_path / ".step-00000002.abcd.partial" / "modules.safetensors").write_text("half")
+    (tmp_path / ".model.abcd.partial.safetensors").write_text("half")
+    (tmp_path / ".mine").write_text("kept")
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "step-00000001"]
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,29 @@ def test_damaged_newest_checkpoint_is_passed_over_in_a_real_run(shards: Path, tm
     assert train(recipe, tmp_path / "b") == straight
     files = [tmp_path / name / "checkpoints" / newest.parent.name / newest.name for name in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_best_model_that_was_half_written_is_shipped_again(shards: Path, tmp_path: Path) -> None:
+    recipe = train_recipe(shards, run={"checkpoint_minutes": 0})
+    train(recipe, tmp_path / "a")
+    best = tmp_path / "a" / "best"
+    whole = {path.name: path.read_bytes() for path in best.iterdir()}
+    (best / "model.safetensors").write_bytes(whole["model.safetensors"][:-1])
+    shutil.rmtree(max((tmp_path / "a" / "checkpoints").iterdir()))
+    train(recipe, tmp_path / "a")
+    assert {path.name: path.read_bytes() for path in best.iterdir()} == whole
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/elsewhere", "..", "", "a/b"])
+def test_a_recipe_cannot_choose_a_folder_outside_runs(
+    shards: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    recipe = written(tmp_path, train_recipe(shards, name=name))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["train", recipe]) == 2
+    assert "give --output" in one_line(capsys)
+    assert not list((tmp_path / "here").iterdir())
 
 
 def test_threads_are_those_of_the_recipe(shards: Path, tmp_path: Path) -> None:

@@ -71,12 +71,14 @@ MODELS = {"talker": "talker"}
 
 
 def _command(info: CorpusInfo) -> Any:
+    usual = MODELS.get(info.name, "grid")
+
     def evaluate(
         context: typer.Context,
         root: RootArgument,
         options: Options,
         split: SplitOption = info.default_split,
-        model: ModelOption = MODELS.get(info.name, "grid"),
+        model: ModelOption = usual,
         a2a: A2aOption = None,
         systems: SystemsOption = None,
         speakers: SpeakersOption = None,

@@ -12,23 +12,29 @@ from unsilent.errors import OutputError, UnsilentError
 
 if TYPE_CHECKING:
     from unsilent.synthesis import Speech, Synthesizer
+    from unsilent.synthesis.batch import SpeakJob
     from unsilent.synthesis.reference import Voice
 
 __all__ = ["speak"]
 
+RAY = "ray"
+
 
 def speak(
     videos: Annotated[
-        list[Path], typer.Argument(help="Videos of someone talking, or folders of them.", show_default=False)
+        list[Path], typer.Argument(help="Videos of someone talking, folders of them, or URLs.", show_default=False)
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write, or a folder; VIDEO.spoken.mp4 here by default."),
+        typer.Option("--output", "-o", help="File or folder to write, or a URL; VIDEO.spoken.mp4 here by default."),
     ] = None,
     model: Annotated[
         str, typer.Option(help="A shipped model, a model folder, an exported one, or user/model of the hub.")
     ] = "grid",
-    engine: Annotated[str, typer.Option(help="What computes the networks: torch, or onnx (ONNX Runtime).")] = "torch",
+    engine: Annotated[
+        str,
+        typer.Option(help="torch, or onnx (ONNX Runtime); ray, or ray:onnx, spreads videos over a Ray cluster."),
+    ] = "torch",
     face: Annotated[
         int | None,
         typer.Option(help="Which face, from 0, left to right; by default the one whose mouth moves most."),
@@ -59,12 +65,21 @@ def speak(
     from unsilent.synthesis.files import find_videos, output_path
 
     found = find_videos(videos)
-    many = len(found) > 1 or any(path.is_dir() for path in videos)
+    many = len(found) > 1 or found != list(videos)
     if many and spectrogram:
         raise OutputError(f"{spectrogram}: one picture for several videos; speak them one at a time")
     targets = [output_path(video, output, audio_only=audio_only, many=many) for video in found]
     if len(set(targets)) < len(targets):
         raise OutputError(f"{output or Path.cwd()}: two of the videos have the same name; speak them one at a time")
+    if engine.partition(":")[0] == RAY:
+        if spectrogram:
+            raise OutputError(f"{spectrogram}: no picture is drawn on a cluster; leave --engine ray out")
+        from unsilent.synthesis.batch import SpeakJob
+
+        computing = engine.partition(":")[2] or "torch"
+        jobs = [SpeakJob(*pair, model, computing, face, voice) for pair in zip(found, targets, strict=True)]
+        _speak_spread(jobs, json_to)
+        return
     from unsilent.synthesis import load
 
     synthesizer = load(model, engine=engine)
@@ -79,18 +94,38 @@ def speak(
                 raise
             failed.append(str(error))
             console.print(f"error: {error}", markup=False, soft_wrap=True)
-    _show(synthesizer, results, failed, json_to)
-    if failed:
-        raise UnsilentError(f"{len(failed)} of {len(found)} videos could not be spoken; the others are written")
+    if synthesizer.card.get("limits") and results:
+        console.print(f"note: {synthesizer.card['limits']}", markup=False, soft_wrap=True)
+    _show({"model": synthesizer.name, "engine": synthesizer.engine}, results, failed, json_to)
 
 
-def _show(synthesizer: Synthesizer, results: list[dict[str, Any]], failed: list[str], json_to: str | None) -> None:
+def _speak_spread(jobs: list[SpeakJob], json_to: str | None) -> None:
+    """Speak videos on a Ray cluster, whatever becomes of one of them."""
+    from unsilent.synthesis.batch import Unspoken, speak_job, unspoken
+    from unsilent.workers import open_engine
+
+    results: list[dict[str, Any]] = []
+    failed: list[str] = []
+    with progress("Speaking", len(jobs), "videos") as task:
+        for _, done in open_engine(RAY).map(jobs, speak_job, unspoken):
+            task.advance()
+            if isinstance(done, Unspoken):
+                failed.append(done.why)
+                console.print(f"error: {done.why}", markup=False, soft_wrap=True)
+            else:
+                results.append(done.to_dict())
+    _show({"model": jobs[0].model, "engine": f"{RAY}:{jobs[0].engine}"}, results, failed, json_to)
+
+
+def _show(about: dict[str, str], results: list[dict[str, Any]], failed: list[str], json_to: str | None) -> None:
     screen = report(json_to)
     for result in results:
         screen.print(f"{result['output']}", markup=False, soft_wrap=True)
-    if synthesizer.card.get("limits") and results:
-        console.print(f"note: {synthesizer.card['limits']}", markup=False, soft_wrap=True)
-    emit_json({"model": synthesizer.name, "engine": synthesizer.engine, "clips": results, "failed": failed}, json_to)
+    emit_json({**about, "clips": results, "failed": failed}, json_to)
+    if failed:
+        raise UnsilentError(
+            f"{len(failed)} of {len(failed) + len(results)} videos could not be spoken; the others are written"
+        )
 
 
 def _speak_one(
@@ -101,11 +136,13 @@ def _speak_one(
     voice: Voice | None,
     spectrogram: Path | None,
 ) -> dict[str, Any]:
+    from unsilent.files import is_url
     from unsilent.media import probe
     from unsilent.synthesis.files import speak_file
 
-    info = probe(video)
-    total = info.duration * synthesizer.mel_config.frame_rate if info.has_video and info.duration else None
+    info = None if is_url(video) else probe(video)
+    known = info is not None and info.has_video and info.duration
+    total = info.duration * synthesizer.mel_config.frame_rate if info and known else None
     with progress(f"Speaking {video.name}", total, "frames") as task:
         done, speech = speak_file(synthesizer, video, target, face=face, voice=voice, on_frame=task.advance)
     if spectrogram is not None:

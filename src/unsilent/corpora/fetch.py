@@ -125,7 +125,7 @@ def _published(record: str) -> dict[str, str]:
         with _request(record, {}) as response:
             files = json.load(response)["files"]
         return {str(file["key"]): str(file["checksum"]) for file in files}
-    except (CorpusError, ValueError, KeyError, TypeError, OSError) as error:
+    except (CorpusError, ValueError, RecursionError, KeyError, TypeError, OSError) as error:
         _log.warning("%s: checksums not available, the first download will be trusted (%s)", record, error)
         return {}
 
@@ -177,7 +177,7 @@ def _recorded(record: Path) -> dict[str, Any] | None:
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
         return asdict(Fetched(**known))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, TypeError) as error:
         raise CorpusError(f"{record}: is damaged; delete it and fetch again") from error
 
 
@@ -310,7 +310,7 @@ def unpack(archive: Path, root: Path, folder: str = "") -> int:
     """
     try:
         with _opened(archive) as file:
-            members = [entry for entry in file.infolist() if not entry.is_dir() and _wanted(entry.filename)]
+            members = [entry for entry in file.infolist() if _wanted(entry.filename) and not entry.is_dir()]
             for entry in members:
                 _check(archive, entry)
             size = sum(entry.file_size for entry in members)

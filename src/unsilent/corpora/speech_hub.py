@@ -40,7 +40,7 @@ class ParquetSpeech:
             try:
                 opened = pq.ParquetFile(file)
                 schema = opened.schema_arrow
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            except (pa.ArrowException, OSError, UnicodeError) as error:
                 raise CorpusError(f"{file}: is no complete Parquet file; download or write it again") from error
             self._columns[file] = _audio_column(file, schema)
             self._count += opened.metadata.num_rows
@@ -74,7 +74,7 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
         try:
             for batch in opened.iter_batches(batch_size=_BATCH, columns=wanted, use_threads=False):
                 yield from batch.to_pylist()
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             raise CorpusError(f"{file}: is damaged; download or write it again") from error
 
 

@@ -11,9 +11,9 @@ import gzip
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 import numpy as np
 import soundfile
@@ -22,6 +22,8 @@ from unsilent.corpora.speech import Recording, plain_name
 from unsilent.errors import CorpusError
 
 __all__ = ["LhotseSpeech"]
+
+_MOST_LINE_BYTES: Final = 10_000_000
 
 
 class LhotseSpeech:
@@ -67,14 +69,16 @@ class LhotseSpeech:
         try:
             with open(self.path, "rb") as stored:
                 packed = self.path.suffix == ".gz"
-                file: Iterable[bytes] = gzip.GzipFile(fileobj=stored) if packed else stored
-                for line in file:
+                file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=stored) if packed else stored
+                while line := file.readline(_MOST_LINE_BYTES):
+                    if len(line) == _MOST_LINE_BYTES:
+                        raise ValueError("a line is far too long")
                     if line.strip():
                         item = json.loads(line)
                         if not isinstance(item, dict):
                             raise CorpusError(f"{self.path}: is no manifest; give recordings or cuts of Lhotse")
                         yield item
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, RecursionError, EOFError) as error:
             raise CorpusError(f"{self.path}: cannot be read as .jsonl ({error}); make it again") from error
 
     def _file(self, recording: Mapping[str, Any]) -> Path | None:

@@ -44,7 +44,7 @@ class ListedSpeech:
             raise CorpusError(f"{path}: names no recording; give one a line")
         if not any(column(row, "path") for row in self._rows):
             known = ", ".join(sorted({str(key) for row in self._rows[:100] for key in row}))
-            raise CorpusError(f"{path}: has no column path; there is: {known}")
+            raise CorpusError(f"{path}: has no column path; there is: {known[:200]}")
 
     def count(self) -> int:
         """How many lines there are."""
@@ -120,5 +120,5 @@ def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                     if not isinstance(row, dict):
                         raise CorpusError(f"{path}: line {number} is no object; give one {{...}} a line")
                     yield row
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorpusError(f"{path}: line {number} is no JSON ({error}); give one object a line") from error

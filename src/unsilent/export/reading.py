@@ -139,7 +139,7 @@ def _about(session: Any, name: str) -> dict[str, Any]:
         if key.startswith(PREFIX):
             try:
                 about[key.removeprefix(PREFIX)] = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 about[key.removeprefix(PREFIX)] = value
     if about and about.get("format") != FORMAT:
         raise CheckpointError(f"{name}: was exported by another version of unsilent; export the model again")

@@ -188,7 +188,7 @@ def init_from(model: Reconstructor | Vocoder, folder: Path) -> None:
 def _config(folder: Path, card: dict[str, Any], model: type[Config], kinds: tuple[str, ...]) -> Config:
     given = card["config"].get("kind")
     if given not in kinds:
-        raise CheckpointError(f"{folder}: holds a model of kind {given!r}, but {kinds[0]!r} is needed here")
+        raise CheckpointError(f"{folder}: holds a model of kind {given!r:.80}, but {kinds[0]!r} is needed here")
     try:
         return validate_recipe(card["config"], model, str(folder / CARD))
     except RecipeError as error:

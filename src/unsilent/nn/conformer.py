@@ -107,9 +107,7 @@ def _within_reach(seen: Tensor, chunk: int, history: int) -> Tensor:
 class ConvolutionModule(nn.Module):
     """Gated pointwise convolution, depthwise convolution, modality batch-norm, pointwise convolution."""
 
-    def __init__(
-        self, width: int, kernel_size: int, dropout: float, split_norm: bool, *, causal: bool = False
-    ) -> None:
+    def __init__(self, width: int, kernel_size: int, dropout: float, split_norm: bool, *, causal: bool = False) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.gate = nn.Linear(width, 2 * width)

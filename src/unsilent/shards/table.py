@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from unsilent.errors import ShardError
+from unsilent.files import kept, list_files, url_of
 from unsilent.shards.schema import ShardFormat
 
 __all__ = ["ParquetRows", "schema_name", "shard_files"]
@@ -25,18 +26,24 @@ __all__ = ["ParquetRows", "schema_name", "shard_files"]
 RowT = TypeVar("RowT")
 
 _OPEN_FILES: Final = 16
+_MOST_GROUP_BYTES: Final = 1 << 29
 
 
 def shard_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The shard files meant by a folder, a file, or several of them, folders in order of file names.
+    """The shard files meant by a folder, a file, a URL of either, or several of them, folders in order of file names.
+
+    Files at a URL are fetched into the cache, once.
 
     Raises:
         ShardError: a path does not exist, or a folder holds no ``.parquet`` file.
     """
     files: list[Path] = []
-    for path in [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]:
-        if path.is_dir():
-            found = sorted(file for file in path.glob("*.parquet") if not file.name.startswith("."))
+    for place in [paths] if isinstance(paths, str | Path) else paths:
+        path, url = Path(place), url_of(place)
+        if url is not None:
+            files += _fetched(url)
+        elif path.is_dir():
+            found = sorted(file for file in path.iterdir() if _is_shard(file.name))
             if not found:
                 raise ShardError(f"{path}: holds no .parquet shard; run `unsilent prepare` first")
             files += found
@@ -45,6 +52,21 @@ def shard_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         else:
             raise ShardError(f"{path}: does not exist; name a folder of shards that `unsilent prepare` wrote")
     return files
+
+
+def _fetched(url: str) -> list[Path]:
+    if url.endswith(".parquet"):
+        folder, _, _ = url.rpartition("/")
+        there = [file for file in list_files(folder, below=False) if file.url == url]
+    else:
+        there = [file for file in list_files(url, below=False) if _is_shard(file.url.removeprefix(f"{url}/"))]
+    if not there:
+        raise ShardError(f"{url}: holds no .parquet shard; run `unsilent prepare` first, or check the address")
+    return [kept(file) for file in there]
+
+
+def _is_shard(name: str) -> bool:
+    return name.endswith(".parquet") and not name.startswith(".")
 
 
 def schema_name(path: Path) -> str | None:
@@ -59,9 +81,11 @@ def schema_name(path: Path) -> str | None:
 
 def _file(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        _ = file.schema_arrow  # a damaged name of a column shows here
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ShardError(f"{path}: is no complete Parquet file; delete it and prepare the corpus again") from error
+    return file
 
 
 def _open(path: Path, layout: ShardFormat) -> pq.ParquetFile:
@@ -79,6 +103,16 @@ def _open(path: Path, layout: ShardFormat) -> pq.ParquetFile:
     else:
         return file
     raise ShardError(f"{path}: {problem}; prepare the corpus again with this version")
+
+
+def _check_size(path: Path, metadata: pq.FileMetaData) -> None:
+    """Refuse what would unpack to absurd size: equal rows pack into nothing."""
+    largest = max((metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)), default=0)
+    if metadata.num_rows > path.stat().st_size or largest > _MOST_GROUP_BYTES:
+        raise ShardError(
+            f"{path}: claims {metadata.num_rows} rows in groups of up to {largest / 1e9:.1f} GB, which no shard of its "
+            "size holds; delete it and prepare the corpus again"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +173,7 @@ class ParquetRows(Sequence[RowT], ABC, Generic[RowT]):
     def _scan(self, path: Path) -> tuple[list[int], pa.Table]:
         """The number of rows in each row group of a file, and its index columns."""
         file = _open(path, self.layout)
+        _check_size(path, file.metadata)
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         table = _read(path, partial(file.read, columns=list(self.index_columns), use_threads=False))
         file.close()
@@ -184,7 +219,9 @@ class ParquetRows(Sequence[RowT], ABC, Generic[RowT]):
         group = bisect.bisect_right(self._starts, row) - 1
         table = self._table(group)
         position = row - self._starts[group]
-        return self._make(table.slice(position, 1).to_pylist()[0], str(self.files[self._groups[group].file]))
+        path = self.files[self._groups[group].file]
+        values = _read(path, table.slice(position, 1).to_pylist)[0]
+        return self._make(values, str(path))
 
     def __iter__(self) -> Iterator[RowT]:
         return (self[i] for i in range(len(self)))
@@ -229,7 +266,7 @@ class ParquetRows(Sequence[RowT], ABC, Generic[RowT]):
         return other
 
     def _column(self, name: str) -> list[Any]:
-        values: list[Any] = self._index[name].take(pa.array(self._rows)).to_pylist()
+        values: list[Any] = _read(self.files[0], self._index[name].take(pa.array(self._rows)).to_pylist)
         return values
 
     def _table(self, group: int) -> pa.Table:
@@ -259,8 +296,8 @@ class ParquetRows(Sequence[RowT], ABC, Generic[RowT]):
         return self._open_files[number]
 
 
-def _read(path: Path, read: Callable[[], pa.Table]) -> pa.Table:
+def _read(path: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ShardError(f"{path}: cannot be read, it is damaged; delete it and prepare the corpus again") from error

@@ -166,7 +166,7 @@ def read_result(folder: Path) -> RunResult | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         scores = data.pop("scores")
         return RunResult(**data, scores=ClipScores(**scores) if scores else None)
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise StudyError(f"{path}: is damaged; delete it, and the run is scored again") from error
 
 

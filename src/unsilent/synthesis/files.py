@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unsilent.errors import MediaError, OutputError
+from unsilent.files import is_url, list_files, local_copy, url_of, written
 from unsilent.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES, mux_speech, probe, write_audio
 from unsilent.synthesis.reference import Voice
 from unsilent.synthesis.speech import Speech
@@ -49,22 +50,24 @@ class Spoken:
 
 
 def find_videos(inputs: Sequence[Path]) -> list[Path]:
-    """Files as given, and the videos of folders in order of name, spoken ones left out.
+    """Files as given, and the videos of folders in order of name, spoken ones left out; URLs likewise.
 
     Raises:
         MediaError: a folder holds no video.
     """
     found: list[Path] = []
     for path in inputs:
-        if not path.is_dir():
+        url = url_of(path)
+        if path.suffix.lower() in READ_SUFFIXES if url else not path.is_dir():
             found.append(path)
             continue
+        there = [Path(file.url) for file in list_files(url, below=False)] if url else path.iterdir()
         inside = sorted(
-            file for file in path.iterdir()
+            file for file in there
             if file.suffix.lower() in READ_SUFFIXES and not file.stem.endswith(SPOKEN)
         )  # fmt: skip
         if not inside:
-            raise MediaError(f"{path}: holds no video ({' '.join(sorted(READ_SUFFIXES))})")
+            raise MediaError(f"{url or path}: holds no video ({' '.join(sorted(READ_SUFFIXES))})")
         found += inside
     return found
 
@@ -117,12 +120,18 @@ def speak_file(
 ) -> tuple[Spoken, Speech | None]:
     """Speak one video into ``output``, a video or audio file by its suffix. Arguments as `Synthesizer.speak`.
 
+    Either may be a URL: the video is fetched, and the output put there when it is complete.
+
     Returns:
         What was done, and the speech itself unless the clip is long.
 
     Raises:
         MediaError, FaceError, OutputError: nothing is written then.
     """
+    if is_url(video) or is_url(output):
+        with local_copy(video) as here, written(output) as there:
+            done, speech = speak_file(synthesizer, here, there, face=face, voice=voice, on_frame=on_frame)
+        return replace(done, video=url_of(video) or str(video), output=url_of(output) or str(output)), speech
     started = time.perf_counter()
     info = probe(video)
     if not info.has_video:

@@ -137,13 +137,13 @@ def _only(given: Mapping[str, Any], known: Mapping[str, Any], used: tuple[str, .
     """Refuse settings that are not ``used`` and are not as ``known`` says they must be."""
     for key, value in given.items():
         if key not in used and (key not in known or value != known[key]):
-            raise _UnknownError(f"{key} is {value!r}")
+            raise _UnknownError(f"{key} is {value!r:.80}")
 
 
 def _hifigan(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of the authors' flat settings."""
     if str(settings.get("resblock", "1")) != "1":
-        raise _UnknownError(f"resblock is {settings['resblock']}")
+        raise _UnknownError(f"resblock is {settings['resblock']!r:.80}")
     rates, kernels = settings["upsample_rates"], settings["upsample_kernel_sizes"]
     if any((kernel - rate) % 2 for rate, kernel in zip(rates, kernels, strict=False)):
         raise _UnknownError(f"upsample_kernel_sizes is {kernels} at upsample_rates {rates}: uneven padding")

@@ -19,7 +19,7 @@ import cv2
 
 from unsilent.errors import UnsilentError
 
-__all__ = ["cores", "map_in_order", "one_thread_each", "start_worker"]
+__all__ = ["CRASHED", "Failed", "attempt", "cores", "map_in_order", "one_thread_each", "start_worker"]
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -29,6 +29,8 @@ _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Failed = Callable[[ItemT, str, str], ResultT]
 """Makes the result of an item from a reason (``unreadable``, ``unexpected error``, ``crashed``) and what happened."""
+CRASHED: Final = ("crashed", "the process that read it died")
+"""Reason, and what happened, where an item ends its process."""
 
 
 def map_in_order(
@@ -96,15 +98,27 @@ def _answer(item: ItemT, future: Future[ResultT], failed: Failed[ItemT, ResultT]
         return future.result()
     if isinstance(error, BrokenProcessPool):
         raise error
+    return failed(item, *_said(error))
+
+
+def attempt(item: ItemT, work: Callable[[ItemT], ResultT], failed: Failed[ItemT, ResultT]) -> ResultT:
+    """The result of ``work``, or what ``failed`` makes of its exception."""
+    try:
+        return work(item)
+    except Exception as error:  # noqa: BLE001 (as a process pool does: one item's defect costs that item)
+        return failed(item, *_said(error))
+
+
+def _said(error: BaseException) -> tuple[str, str]:
     kind = "unreadable" if isinstance(error, UnsilentError) else "unexpected error"
-    return failed(item, kind, f"{type(error).__name__}: {error}".splitlines()[0])
+    return kind, f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _alone(item: ItemT, work: Callable[[ItemT], ResultT], failed: Failed[ItemT, ResultT]) -> ResultT:
     try:
         return next(iter(_Pool(iter([item]), work, failed, 1).run()))[1]
     except BrokenProcessPool:
-        return failed(item, "crashed", "the process that read it died")
+        return failed(item, *CRASHED)
 
 
 def start_worker(give_up: Event | None = None) -> None:

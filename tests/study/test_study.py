@@ -79,6 +79,15 @@ def study_of(shards: Path, **changes: Any) -> StudyRecipe:
     return validate_recipe(merged(base, changes), StudyRecipe, "recipe")
 
 
+def test_seeds_that_have_not_run_are_no_result() -> None:
+    recipe = study_of(Path("shards"), arms=["A", "B"], seeds=[0, 1], minutes=[5.0])
+    values = [0.3, 0.4, 0.5]
+    results = {f"{arm}-5min-seed0": result(f"{arm}-5min-seed0", values) for arm in "AB"}
+    (found,) = compare(recipe, results)
+    assert (found.seeds, found.wanted) == (1, 2)
+    assert "no verdict yet" in found.verdict(0.02)
+
+
 def test_each_arm_changes_one_thing() -> None:
     arms = ["A", "A+", "B", "C", "D", "E", "F", "G", "T"]
     recipe = study_of(Path("shards"), arms=arms, minutes=[0.05, 0.1], seeds=[0, 1])
@@ -142,6 +151,7 @@ def test_a_whole_study(talking: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     command = ["study", str(recipe), "-o", str(tmp_path / "runs")]
     assert main([*command, "--plan"]) == 0
     assert not (tmp_path / "runs").exists()
+    assert main([*command, "--so-far"]) == 2
     assert "A+-0.05min-seed0" in capsys.readouterr().out
     assert main([*command, "--json", str(tmp_path / "out.json")]) == 0
     out = json.loads((tmp_path / "out.json").read_text())
@@ -167,6 +177,11 @@ def test_a_whole_study(talking: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     done = tmp_path / "runs" / "A-0.05min-seed0" / DONE
     first = read_result(done.parent)
     done.unlink()
+    assert main([*command, "--so-far", "--markdown", str(tmp_path / "so-far.md")]) == 0
+    text = (tmp_path / "so-far.md").read_text()
+    assert "5 of 6 runs are done" in text
+    assert "| F - A |" not in text
+    assert not done.exists()
     assert main(command) == 0
     again = read_result(done.parent)
     assert first is not None
@@ -253,5 +268,5 @@ def test_differences_are_paired_by_seed_and_clip() -> None:
     ],
 )
 def test_verdicts(low: float, high: float, converged: bool, said: str) -> None:
-    found = Comparison("B", "A", 5.0, Interval((low + high) / 2, low, high, 100), converged)
+    found = Comparison("B", "A", 5.0, Interval((low + high) / 2, low, high, 100), converged, 3, 3)
     assert said in found.verdict(0.02)

@@ -28,6 +28,7 @@ def study(
         Path | None, typer.Option("--markdown", help="The report; REPORT.md in the folder of the runs by default.")
     ] = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="Show what there is to do, and end.")] = False,
+    so_far: Annotated[bool, typer.Option("--so-far", help="Report what has run, and run nothing.")] = False,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -38,6 +39,7 @@ def study(
     from unsilent.config import load_recipe
     from unsilent.study import StudyRecipe, run_study, write_report
     from unsilent.study.report import compare
+    from unsilent.study.runner import finished
 
     chosen = load_recipe(recipe, StudyRecipe, overrides or [])
     folder = output or Path("runs") / chosen.name
@@ -45,13 +47,16 @@ def study(
     total = _show_plan(chosen, folder, json_to)
     if plan_only:
         return
-    with progress(chosen.name, total=total, unit="runs") as task:
+    if so_far:
+        results = finished(chosen, folder)
+    else:
+        with progress(chosen.name, total=total, unit="runs") as task:
 
-        def on_run(name: str, result: RunResult) -> None:
-            task.describe(f"{name}: {result.best:.3f} after {result.steps} steps")
-            task.advance()
+            def on_run(name: str, result: RunResult) -> None:
+                task.describe(f"{name}: {result.best:.3f} after {result.steps} steps")
+                task.advance()
 
-        results = run_study(chosen, folder, on_run)
+            results = run_study(chosen, folder, on_run)
     target = markdown or folder / "REPORT.md"
     machine = f"{platform.machine()}, {platform.system()}, {datetime.now(UTC):%Y-%m-%d}"
     write_report(chosen, results, folder, target, machine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unsilent.evaluation.statistics import Interval, bootstrap_seeds
 from unsilent.files import atomic_path
-from unsilent.study.plan import run_name
+from unsilent.study.plan import plan, run_name
 from unsilent.study.recipe import ABOUT, ArmName, StudyRecipe
 from unsilent.study.runner import RunResult, read_curve
 from unsilent.training.plots import save_figure
@@ -38,9 +38,15 @@ class Comparison:
     minutes: float
     difference: Interval
     converged: bool
+    seeds: int
+    """That both arms have run with."""
+    wanted: int
+    """Seeds of the study."""
 
     def verdict(self, smallest: float) -> str:
         """What the interval says of a gain of ``smallest``."""
+        if self.seeds < self.wanted:
+            return f"no verdict yet: {self.seeds} of {self.wanted} seeds have run"
         low, high = self.difference.low, self.difference.high
         if not self.converged:
             return "no verdict: not all runs came to their end"
@@ -52,29 +58,32 @@ class Comparison:
 
 
 def compare(recipe: StudyRecipe, results: Mapping[str, RunResult], metric: Metric = "estoi") -> list[Comparison]:
-    """Every difference of `PAIRS` whose arms have run with all seeds."""
+    """Every difference of `PAIRS`, over the seeds that both arms have run with, if any."""
     found = []
     for minutes in recipe.minutes:
         for first, second in PAIRS:
-            mine, theirs = (_values(recipe, results, arm, minutes, metric) for arm in (first, second))
-            if mine is None or theirs is None:
+            seeds = _seeds(recipe, results, minutes, first, second)
+            if not seeds:
                 continue
-            runs = [results[run_name(arm, minutes, seed)] for arm in (first, second) for seed in recipe.seeds]
+            mine, theirs = (_values(results, arm, minutes, seeds, metric) for arm in (first, second))
+            runs = [results[run_name(arm, minutes, seed)] for arm in (first, second) for seed in seeds]
             converged = all(run.ended != "bound" for run in runs)
-            found.append(Comparison(first, second, minutes, bootstrap_seeds(mine - theirs), converged))
+            gain = bootstrap_seeds(mine - theirs)
+            found.append(Comparison(first, second, minutes, gain, converged, len(seeds), len(recipe.seeds)))
     return found
 
 
+def _seeds(recipe: StudyRecipe, results: Mapping[str, RunResult], minutes: float, *arms: ArmName) -> list[int]:
+    """Seeds with which all of the arms have run and been scored."""
+    scored = {name for name, result in results.items() if result.scores is not None}
+    return [seed for seed in recipe.seeds if all(run_name(arm, minutes, seed) in scored for arm in arms)]
+
+
 def _values(
-    recipe: StudyRecipe, results: Mapping[str, RunResult], arm: ArmName, minutes: float, metric: Metric
-) -> NDArray[np.float64] | None:
-    """(seeds, clips), or None if a run is missing."""
-    rows = []
-    for seed in recipe.seeds:
-        result = results.get(run_name(arm, minutes, seed))
-        if result is None or result.scores is None:
-            return None
-        rows.append(getattr(result.scores, metric))
+    results: Mapping[str, RunResult], arm: ArmName, minutes: float, seeds: Sequence[int], metric: Metric
+) -> NDArray[np.float64]:
+    """(seeds, clips)."""
+    rows = [getattr(results[run_name(arm, minutes, seed)].scores, metric) for seed in seeds]
     return np.array(rows, np.float64)
 
 
@@ -102,6 +111,7 @@ def write_report(
         "",
         f"Written by `unsilent study {recipe.name}`. {machine}.",
         "",
+        *_interim(recipe, results, folder),
         f"Split {recipe.test}, {len(recipe.seeds)} seeds, ESTOI of speech through the shipped vocoder. Intervals: "
         "95 %, hierarchical bootstrap over seeds, then clips. A fine-tuning ends when it is flat: when "
         f"{recipe.flat} validations in a row bring less than {recipe.least_gain} of estimated ESTOI; pre-training and "
@@ -127,6 +137,14 @@ def write_report(
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _interim(recipe: StudyRecipe, results: Mapping[str, RunResult], folder: Path) -> list[str]:
+    """A warning where the study is under way."""
+    wanted = len(plan(recipe, folder))
+    if len(results) == wanted:
+        return []
+    return [f"**Under way: {len(results)} of {wanted} runs are done. Nothing here is a result yet.**", ""]
+
+
 def _tables(recipe: StudyRecipe, results: Mapping[str, RunResult]) -> list[str]:
     lines: list[str] = []
     metrics: tuple[tuple[Metric, str], ...] = (("estoi", "ESTOI"), ("estoi_aligned", "ESTOI, offset taken out"))
@@ -136,8 +154,10 @@ def _tables(recipe: StudyRecipe, results: Mapping[str, RunResult]) -> list[str]:
         for arm in recipe.arms:
             cells = []
             for minutes in recipe.minutes:
-                values = _values(recipe, results, arm, minutes, metric)
-                cells.append("-" if values is None else _cell(bootstrap_seeds(values)))
+                seeds = _seeds(recipe, results, minutes, arm)
+                fewer = "" if len(seeds) == len(recipe.seeds) else f", {len(seeds)} of {len(recipe.seeds)} seeds"
+                values = _values(results, arm, minutes, seeds, metric)
+                cells.append(_cell(bootstrap_seeds(values)) + fewer if seeds else "-")
             lines.append(f"| {arm} | {' | '.join(cells)} |")
         lines += ["", "| difference | video | gain | verdict |", "|---|---|---|---|"]
         for each in compare(recipe, results, metric):
@@ -173,5 +193,10 @@ def _curves(recipe: StudyRecipe, results: Mapping[str, RunResult], folder: Path)
         axis.set_title(f"{minutes:g} minutes of video")
         axis.set_xlabel("steps")
     panels[0].set_ylabel("estimated ESTOI, validation")
-    panels[0].legend(frameon=False)
+    if any(panel.lines for panel in panels):
+        figure.legend(
+            *panels[np.argmax([len(panel.lines) for panel in panels])].get_legend_handles_labels(),
+            loc="outside right upper",
+            frameon=False,
+        )
     return figure

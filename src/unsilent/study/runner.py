@@ -23,7 +23,7 @@ from unsilent.study.scores import ClipScores, score_run
 from unsilent.training import plateau
 from unsilent.workers import start_worker
 
-__all__ = ["DONE", "RunResult", "read_result", "run_study"]
+__all__ = ["DONE", "RunResult", "finished", "read_result", "run_study"]
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
@@ -151,6 +151,19 @@ def _matched_steps(run: Finetuning, folder: Path) -> int:
     if tuned is None or before is None:
         raise StudyError(f"{folder}: {run.name} needs the results of {run.needs[1]} and of its pre-training")
     return tuned.steps + before.steps
+
+
+def finished(recipe: StudyRecipe, folder: Path) -> dict[str, RunResult]:
+    """Results of the runs that are done, by name.
+
+    Raises:
+        StudyError: none is, or a result is damaged.
+    """
+    found = {run.name: read_result(folder / run.name) for run in plan(recipe, folder)}
+    results = {name: result for name, result in found.items() if result is not None}
+    if not results:
+        raise StudyError(f"{folder}: no run of {recipe.name} is done; run the study without --so-far")
+    return results
 
 
 def read_result(folder: Path) -> RunResult | None:

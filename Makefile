@@ -49,7 +49,7 @@ test-cluster: $(VENV)/.cluster  ## run the tests of Ray and of URLs, on two node
 	$(PY) -m pytest tests/workers tests/test_object_store.py tests/test_prepare_remote.py tests/files
 
 fuzz: $(VENV)/.dev  ## damage inputs of every kind for half an hour
-	$(PY) -m tests.fuzz --minutes 30
+	$(PY) -m tests.fuzz --minutes 30 --seed $${SEED:-0}
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(PY) -m ruff check .

@@ -13,18 +13,31 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
+from unsilent.errors import RecipeError
 from unsilent.files import atomic_path
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["JsonOption", "QuietOption", "Task", "console", "emit_json", "is_quiet", "out", "progress", "report"]
+__all__ = [
+    "JsonOption",
+    "QuietOption",
+    "Task",
+    "console",
+    "emit_json",
+    "is_quiet",
+    "out",
+    "progress",
+    "report",
+    "run_folder",
+]
 
 _PATIENCE = 2.0
 """Seconds of work before progress is shown."""
@@ -292,3 +305,14 @@ class logs_on_console:  # noqa: N801 (used as a function)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         logging.getLogger("unsilent").removeHandler(self._handler)
+
+
+def run_folder(name: str) -> Path:
+    """Folder of a run that is given no other.
+
+    Raises:
+        RecipeError: the name would lead elsewhere.
+    """
+    if not name.strip() or name in (".", "..") or Path(name).name != name or "\\" in name:
+        raise RecipeError(f"name: {name!r} cannot be that of a folder under runs; give --output")
+    return Path("runs") / name

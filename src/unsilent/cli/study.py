@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
+from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report, run_folder
 
 if TYPE_CHECKING:
     from unsilent.study import StudyRecipe
@@ -42,7 +42,7 @@ def study(
     from unsilent.study.runner import finished
 
     chosen = load_recipe(recipe, StudyRecipe, overrides or [])
-    folder = output or Path("runs") / chosen.name
+    folder = output or run_folder(chosen.name)
     screen = report(json_to)
     total = _show_plan(chosen, folder, json_to)
     if plan_only:

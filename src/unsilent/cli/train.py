@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unsilent.cli.common import JsonOption, QuietOption, console, emit_json, out, progress, report, set_quiet
+from unsilent.cli.common import (
+    JsonOption,
+    QuietOption,
+    console,
+    emit_json,
+    out,
+    progress,
+    report,
+    run_folder,
+    set_quiet,
+)
 from unsilent.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -48,7 +58,7 @@ def run_recipe(chosen: Recipe, output: Path | None, json_to: str | None) -> None
         set_quiet(True)
         out.quiet = console.quiet = True
         json_to = None
-    folder = output or _folder(chosen.name)
+    folder = output or run_folder(chosen.name)
     screen = report(json_to)
     if any(name not in os.environ for name in ALLOCATOR):
         screen.print(f"tip: {' '.join(f'{name}=10000000000' for name in ALLOCATOR)} makes CPU training faster (glibc)")
@@ -66,9 +76,3 @@ def run_recipe(chosen: Recipe, output: Path | None, json_to: str | None) -> None
     for name, value in metrics.items():
         screen.print(f"  validation {name}: {value:.4f}")
     emit_json({"folder": folder, "metrics": metrics}, json_to)
-
-
-def _folder(name: str) -> Path:
-    if not name.strip() or name in (".", "..") or Path(name).name != name or "\\" in name:
-        raise RecipeError(f"name: {name!r} cannot be that of a folder under runs; give --output")
-    return Path("runs") / name

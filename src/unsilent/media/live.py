@@ -14,7 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from unsilent.media.container import FFMPEG_ERRORS, MAX_SIDE, refusal, video_stream
+from unsilent.media.container import FFMPEG_ERRORS, MAX_PIXELS, refusal, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -26,7 +26,7 @@ PIPE: Final = "-"
 WEBCAM: Final = "webcam"
 CAMERAS: Final = {"Linux": ("v4l2", "/dev/video0"), "Darwin": ("avfoundation", "default"), "Windows": ("dshow", "")}
 """FFmpeg's way to the cameras of a system, and its first camera."""
-_SOON: Final = {"probesize": "65536", "analyzeduration": "0", "max_pixels": str(MAX_SIDE**2)}
+_SOON: Final = {"probesize": "65536", "analyzeduration": "0", "max_pixels": str(MAX_PIXELS)}
 """Decode what is there instead of gathering seconds of it first."""
 _GAP: Final = 2.0
 """Seconds without a picture, after which the clock goes on from the next one."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from unsilent.cli.common import emit_json, out, progress, report
+from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
 from unsilent.cli.evaluate_options import MarkdownOption, Options, command_line, names, rich_table, with_options
 
 if TYPE_CHECKING:
@@ -211,8 +211,9 @@ def wavs(
 
 
 @app.command()
-def metrics(markdown: MarkdownOption = None) -> None:
+def metrics(markdown: MarkdownOption = None, json_to: JsonOption = None, quiet: QuietOption = False) -> None:
     """List the metrics: their names, what they are compared with, and where they come from."""
+    from unsilent.evaluation.catalogue import CATALOGUE
     from unsilent.evaluation.tables import metrics_table
 
     if markdown is not None:
@@ -221,7 +222,8 @@ def metrics(markdown: MarkdownOption = None) -> None:
 
         with atomic_path(markdown) as path:
             path.write_text(table(metrics_table()) + "\n", encoding="utf-8")
-    out.print(rich_table(metrics_table()))
+    report(json_to).print(rich_table(metrics_table()))
+    emit_json({name: info.label for name, info in CATALOGUE.items()}, json_to)
 
 
 def _grammar(name: str | None) -> tuple[Grammar | None, Any]:

@@ -245,7 +245,7 @@ def test_settings_that_are_not_known_are_named(tmp_path: Path, config: dict[str,
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"resblock": "2"}, "resblock is 2"),
+        ({"resblock": "2"}, "resblock is '2'"),
         ({"upsample_kernel_sizes": [9, 4]}, "uneven"),
         ({"hop_size": 16}, "is 8, the hop 16"),
         ({"upsample_initial_channel": "8"}, "channels"),

@@ -1,7 +1,8 @@
 """The two networks of Google MediaPipe that find a face: BlazeFace (where is one?) and the 468-point face mesh.
 
-Both run through LiteRT on one thread. All image positions are in pixels of the frame that was passed in, with
-pixel centres at whole numbers (OpenCV's convention).
+Both run through LiteRT on two threads, or on one where ``OMP_NUM_THREADS`` says so, with the same result to the bit. All
+image positions are in pixels of the frame that was passed in, with pixel centres at whole numbers (OpenCV's
+convention).
 
 Sources: Bazarevsky et al. 2019, "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs"; Kartynnik et al.
 2019, "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs"; decoding after MediaPipe's
@@ -27,6 +28,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from unsilent.errors import FaceError
+from unsilent.workers import cores
 
 __all__ = ["WEIGHTS_SHA256", "Detection", "FaceDetector", "FaceMesh", "Mesh", "Square", "warp"]
 
@@ -39,6 +41,7 @@ WEIGHTS_SHA256 = {
 }
 
 _DETECTOR_SIZE = 128
+_MOST_THREADS = 2
 _MESH_SIZE = 192
 _MIN_SIDE = 4.0  # pixels
 _MIN_SCORE = 0.5
@@ -134,15 +137,21 @@ def _part(frame: Frame, to_frame: NDArray[np.float64], size: int, factor: int) -
 
 
 def _load(file: str) -> Any:
-    """Return a ready one-thread interpreter of a network in ``weights/``."""
+    """Return a ready interpreter of a network in ``weights/``."""
     try:
         content = files("unsilent.face").joinpath("weights", file).read_bytes()
         with _without_chatter():
-            interpreter = Interpreter(model_content=content, num_threads=1)
+            interpreter = Interpreter(model_content=content, num_threads=_threads())
             interpreter.allocate_tensors()
     except (OSError, ValueError, RuntimeError) as error:
         raise FaceError(f"{file}: the face network cannot be loaded; reinstall unsilent ({error})") from error
     return interpreter
+
+
+def _threads() -> int:
+    """Threads of a network: a second saves a third of the time, further ones next to nothing."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(_MOST_THREADS, int(told) if told.isdecimal() and int(told) else cores())
 
 
 _greeted = threading.Lock()

@@ -1,6 +1,6 @@
 """The two networks of Google MediaPipe that find a face: BlazeFace (where is one?) and the 468-point face mesh.
 
-Both run through LiteRT on two threads, or on one where ``OMP_NUM_THREADS`` says so, with the same result to the bit. All
+Both run through LiteRT on two threads, or on one where ``OMP_NUM_THREADS`` says so, to the same result. All
 image positions are in pixels of the frame that was passed in, with pixel centres at whole numbers (OpenCV's
 convention).
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["speak_arriving"]
 
 PIPE = "-"
-STREAMING_MODEL = "grid-stream"
+RECIPE = "grid-stream"
 
 
 def speak_arriving(
@@ -43,8 +43,8 @@ def speak_arriving(
     synthesizer = load(model)
     if not synthesizer.streams:
         raise CheckpointError(
-            f"{model}: waits for the end of a clip and cannot speak live; choose a model that streams, such as "
-            f"{STREAMING_MODEL}"
+            f"{model}: waits for the end of a clip and cannot speak live; choose a model that streams "
+            f"(`unsilent train {RECIPE}` makes one)"
         )
     told = synthesizer.voice_of(voice) if voice is not None else None
     frames = read_live(str(sources[0]), synthesizer.mel_config.frame_rate)

@@ -88,6 +88,8 @@ def test_a_pipe_becomes_a_sound_file(
         (["-", "--model", "grid"], "choose a model that streams"),
         (["-", "-o", "out.mp4"], "name a .wav file"),
         (["a", "b"], "name one"),
+        (["-", "--spectrogram", "a.png"], "leave those options out"),
+        (["-", "--engine", "onnx"], "leave those options out"),
         (["-", "-o", "-", "--json", "-"], "name a file"),
     ],
 )

@@ -109,6 +109,19 @@ def test_ctrl_c_keeps_what_was_said(streaming: Synthesizer, frames: list[NDArray
     assert SYNTHETIC_TAG.encode() in path.read_bytes()
 
 
+def test_what_was_said_before_the_camera_went_away_is_kept(
+    streaming: Synthesizer, frames: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    def unplugged() -> Iterator[NDArray[np.uint8]]:
+        yield from frames
+        raise MediaError("camera: stopped")
+
+    with wave_file(tmp_path / "live.wav", streaming.sample_rate) as sink:
+        done = speak_live(streaming, unplugged(), sink)
+    assert "stopped" in str(done.failure)
+    assert len(soundfile.read(tmp_path / "live.wav")[0]) == round(done.seconds * 24_000) > 0
+
+
 def test_a_pipe_gets_wav_of_unknown_length() -> None:
     pipe, tone = io.BytesIO(), np.sin(np.arange(2400) / 20).astype(np.float32)
     sink = pcm_stream(pipe, 24_000)

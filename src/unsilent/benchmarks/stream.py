@@ -17,7 +17,7 @@ from unsilent.face.smoothing import LIVE_LOOK_AHEAD
 from unsilent.media import read_video
 from unsilent.models import build_reconstructor
 from unsilent.models.pretrained import load_vocoder
-from unsilent.models.vocoder_stream import VocoderStream
+from unsilent.models.vocoder_stream import AHEAD
 from unsilent.synthesis import Synthesizer, find_model, load
 from unsilent.synthesis.live import LiveSpeech, speak_live
 from unsilent.training.recipe import TrainRecipe
@@ -82,17 +82,14 @@ def _paced(frames: list[NDArray[np.uint8]], count: int, fps: int | float) -> Ite
 
 def _parts(voice: Synthesizer, done: LiveSpeech) -> dict[str, float]:
     """Seconds that the first frame of a chunk waits for, by what it waits for."""
-    config, fps = voice.config, voice.mel_config.frame_rate
-    block = config.temporal.chunk * config.mel.mels_per_frame
-    vocoder, _, _ = load_vocoder(find_model("grid") / "vocoder")
-    sound = VocoderStream(vocoder, block)  # type: ignore[arg-type]
+    config, mel, fps = voice.config, voice.mel_config, voice.mel_config.frame_rate
     pieces = max(1, len(done.latencies))
     # The arrival of a chunk's last frame, counted from that of its first.
     return {
         "chunk": (config.temporal.chunk - 1) / fps,
         "stem": config.encoder.stem_frames // 2 / fps,  # type: ignore[union-attr]
         "tracker": LIVE_LOOK_AHEAD / fps,
-        "vocoder": sound.ahead * config.mel.hop_length / config.mel.sample_rate,
-        "window": sound.delay - sound.ahead * config.mel.hop_length / config.mel.sample_rate,
+        "vocoder": AHEAD * mel.hop_length / mel.sample_rate,
+        "window": (mel.n_fft - mel.hop_length) // 2 / mel.sample_rate,
         "work": sum(spent for name, spent in done.timings.items() if name != "decode") / pieces,
     }

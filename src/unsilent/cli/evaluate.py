@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperGroup
 
 from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
+from unsilent.cli.corpora import corpora_group
 from unsilent.cli.evaluate_options import MarkdownOption, Options, command_line, names, rich_table, with_options
 
 if TYPE_CHECKING:
@@ -49,18 +49,8 @@ SpeakersOption = Annotated[
 ]
 
 
-class CorporaGroup(TyperGroup):
-    """Has a command for every corpus of the registry, which is not imported before the verb is invoked."""
-
-    def __init__(self, **settings: Any) -> None:
-        from unsilent.corpora.registry import CORPORA
-
-        settings["commands"] = {name: _command(info) for name, info in CORPORA.items()} | settings["commands"]
-        super().__init__(**settings)
-
-
 app = typer.Typer(
-    cls=CorporaGroup,
+    cls=corpora_group(lambda info: _command(info)),
     help="Measure a model on a corpus, or the sounds of any other program: intelligibility, quality and error rates, "
     "with intervals. A run that was stopped goes on where it was.",
 )

@@ -52,7 +52,10 @@ def speak_arriving(
         done = speak_live(synthesizer, frames, sink, face=face, voice=told, on_frame=task.advance)
     late = f", at most {1000 * done.latency:.0f} ms late" if len(done.latencies) > 1 else ""
     console.print(f"{done.seconds:.1f} s of speech from {done.frames} frames{late}")
-    emit_json({"model": synthesizer.name, "output": output or Path("live.wav"), **vars(done)}, json_to)
+    what = vars(done) | {"failure": str(done.failure) if done.failure else None}
+    emit_json({"model": synthesizer.name, "output": output or Path("live.wav"), **what}, json_to)
+    if done.failure is not None:
+        raise done.failure
 
 
 @contextmanager

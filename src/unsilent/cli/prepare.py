@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
+from unsilent.cli.corpora import corpora_group
 
 if TYPE_CHECKING:
     from unsilent.corpora import Clip, Corpus
@@ -44,18 +44,8 @@ EngineOption = Annotated[
 ]
 
 
-class CorporaGroup(TyperGroup):
-    """Has a command for every corpus of the registry, which is not imported before the verb is invoked."""
-
-    def __init__(self, **settings: Any) -> None:
-        from unsilent.corpora.registry import CORPORA
-
-        settings["commands"] = {name: _command(info) for name, info in CORPORA.items()} | settings["commands"]
-        super().__init__(**settings)
-
-
 app = typer.Typer(
-    cls=CorporaGroup,
+    cls=corpora_group(lambda info: _command(info)),
     help="Turn a corpus into Parquet shards to train from. A run that was stopped goes on where it was.",
 )
 

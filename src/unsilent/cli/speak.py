@@ -60,6 +60,8 @@ def speak(
     if live:
         from unsilent.cli.live import speak_arriving
 
+        if spectrogram or engine != "torch":
+            raise OutputError("--live: speaks with the engine torch and draws no picture; leave those options out")
         speak_arriving(videos, output, model, face, voice, json_to)
         return
     from unsilent.synthesis.files import find_videos, output_path
@@ -71,22 +73,37 @@ def speak(
     targets = [output_path(video, output, audio_only=audio_only, many=many) for video in found]
     if len(set(targets)) < len(targets):
         raise OutputError(f"{output or Path.cwd()}: two of the videos have the same name; speak them one at a time")
+    pairs = list(zip(found, targets, strict=True))
     if engine.partition(":")[0] == RAY:
         if spectrogram:
             raise OutputError(f"{spectrogram}: no picture is drawn on a cluster; leave --engine ray out")
         from unsilent.synthesis.batch import SpeakJob
 
         computing = engine.partition(":")[2] or "torch"
-        jobs = [SpeakJob(*pair, model, computing, face, voice) for pair in zip(found, targets, strict=True)]
-        _speak_spread(jobs, json_to)
-        return
+        _speak_spread([SpeakJob(*pair, model, computing, face, voice) for pair in pairs], json_to)
+    else:
+        _speak_here(pairs, model, engine, face, voice, spectrogram, many=many, json_to=json_to)
+
+
+def _speak_here(
+    pairs: list[tuple[Path, Path]],
+    model: str,
+    engine: str,
+    face: int | None,
+    voice: Path | None,
+    spectrogram: Path | None,
+    *,
+    many: bool,
+    json_to: str | None,
+) -> None:
+    """Speak videos one after the other; one that cannot be spoken does not keep the others from it."""
     from unsilent.synthesis import load
 
     synthesizer = load(model, engine=engine)
     told = synthesizer.voice_of(voice) if voice is not None else None
     results: list[dict[str, Any]] = []
     failed: list[str] = []
-    for video, target in zip(found, targets, strict=True):
+    for video, target in pairs:
         try:
             results.append(_speak_one(synthesizer, video, target, face, told, spectrogram))
         except UnsilentError as error:

@@ -12,7 +12,7 @@ from unsilent.features import inverse_stft, mel_filterbank, window_envelope
 from unsilent.models.config import VocoderConfig
 from unsilent.models.hub import HubModel
 
-__all__ = ["MAX_LOG_MAGNITUDE", "MOMENTUM", "SMALLEST_POWER", "Vocoder", "phase_steps"]
+__all__ = ["MAX_LOG_MAGNITUDE", "MOMENTUM", "SMALLEST_POWER", "Vocoder", "next_phases", "phase_steps"]
 
 MAX_LOG_MAGNITUDE = 7.0
 """Log-magnitudes are held below this: full scale under the window is 6.2, a wild input must not become infinite."""
@@ -147,11 +147,24 @@ class Vocoder(nn.Module, HubModel):
                 samples = samples * mask.repeat_interleave(hop, dim=1)
             padded = functional.pad(samples, (side, n_fft - hop - side))
             consistent = torch.stft(padded, n_fft, hop, n_fft, self.window, center=False, return_complex=True)
-            step = consistent if before is None else consistent - MOMENTUM / (1 + MOMENTUM) * before
+            unit = next_phases(consistent, before, power, softness, gain)
             before = consistent
-            length = step.real.square() + step.imag.square() + softness**2 * power + SMALLEST_POWER
-            unit = step * (gain * torch.rsqrt(length))
         return unit
+
+
+def next_phases(consistent: Tensor, before: Tensor | None, power: Tensor, softness: float, gain: float) -> Tensor:
+    """One step of fast Griffin-Lim: complex numbers of about unit length from two consistent spectra.
+
+    Args:
+        consistent: the transform of the present samples, complex.
+        before: that of the step before, None in the first.
+        power: squared magnitudes that are wanted.
+        softness: see `SOFTNESS`.
+        gain: see `phase_steps`.
+    """
+    step = consistent if before is None else consistent - MOMENTUM / (1 + MOMENTUM) * before
+    length = step.real.square() + step.imag.square() + softness**2 * power + SMALLEST_POWER
+    return step * (gain * torch.rsqrt(length))
 
 
 def phase_steps(iterations: int) -> list[tuple[float, float]]:

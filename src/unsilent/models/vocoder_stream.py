@@ -10,9 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from unsilent.features import inverse_stft, window_envelope
-from unsilent.models.vocoder import MAX_LOG_MAGNITUDE, MOMENTUM, SMALLEST_POWER, Vocoder, phase_steps
+from unsilent.models.vocoder import MAX_LOG_MAGNITUDE, Vocoder, next_phases, phase_steps
 
-__all__ = ["VocoderStream"]
+__all__ = ["AHEAD", "VocoderStream"]
+
+AHEAD = 6
+"""Mel frames waited for after each block."""
 
 
 class VocoderStream:
@@ -30,7 +33,7 @@ class VocoderStream:
         ahead: mel frames waited for after each block.
     """
 
-    def __init__(self, vocoder: Vocoder, block: int = 16, ahead: int = 6) -> None:
+    def __init__(self, vocoder: Vocoder, block: int = 16, ahead: int = AHEAD) -> None:
         if block < 1 or ahead < 0:
             raise ValueError(f"a block of {block} frames with {ahead} ahead: give at least 1 and 0")
         self.vocoder, self.block, self.ahead = vocoder, block, ahead
@@ -122,8 +125,6 @@ class VocoderStream:
             samples = inverse_stft(joined[None], hop, window, None, envelope)
             padded = functional.pad(samples, (self._side, n_fft - hop - self._side))
             consistent = torch.stft(padded, n_fft, hop, n_fft, window, center=False, return_complex=True)[0, :, fixed:]
-            step = consistent if before is None else consistent - MOMENTUM / (1 + MOMENTUM) * before
+            unit = next_phases(consistent, before, power, softness, gain)
             before = consistent
-            length = step.real.square() + step.imag.square() + softness**2 * power + SMALLEST_POWER
-            unit = step * (gain * torch.rsqrt(length))
         return magnitude * unit

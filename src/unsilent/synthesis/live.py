@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from unsilent.errors import UnsilentError
 from unsilent.files import atomic_path
 from unsilent.media import SYNTHETIC_TAG
 from unsilent.synthesis.synthesizer import Synthesizer
@@ -38,6 +39,8 @@ class LiveSpeech:
     """For every piece of sound, seconds from the arrival of the frame that its first sample belongs to."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by stage; ``decode`` includes waiting for the camera."""
+    failure: UnsilentError | None = None
+    """What ended it after speech had begun: the camera went away, or the face."""
 
     @property
     def latency(self) -> float:
@@ -55,7 +58,7 @@ def speak_live(
     on_frame: Callable[[], None] | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> LiveSpeech:
-    """Speak frames as they arrive. Ctrl-C ends it, as the end of the frames does.
+    """Speak frames as they arrive, to their end or to Ctrl-C; what had not been heard then is left out.
 
     Args:
         synthesizer: one that `streams`.
@@ -67,7 +70,8 @@ def speak_live(
         now: the clock.
 
     Raises:
-        CheckpointError, MediaError, FaceError: as `Synthesizer.stream`; what came before has gone into the sink.
+        CheckpointError, MediaError, FaceError: as `Synthesizer.stream`, before any speech; later ones are the result's
+            ``failure``, and what came before has gone into the sink.
     """
     done, arrivals = LiveSpeech(), list[float]()
 
@@ -86,6 +90,10 @@ def speak_live(
             made += len(piece)
     except KeyboardInterrupt:
         pass
+    except UnsilentError as error:
+        if not made:
+            raise
+        done.failure = error
     done.frames, done.seconds, done.timings = len(arrivals), made / synthesizer.sample_rate, dict(stream.timings)
     return done
 

@@ -210,6 +210,32 @@ def test_stream_and_track_agree(portrait: Any, empty: NDArray[np.uint8]) -> None
     assert all((mouth.landmarks is None) == (not mouth.valid) for mouth in mouths)
 
 
+def test_a_stride_moves_the_crops_by_less_than_a_pixel(portrait: Any) -> None:
+    swaying = {"shift": lambda index: (6 * math.sin(index / 8), 3 * math.cos(index / 6))}
+    frames = portrait.clip(60, opening=lambda index: 0.3 + 0.3 * math.sin(index / 5), **swaying).frames
+    every, other = track_mouth(frames), track_mouth(frames, stride=2)
+    assert other.valid.all()
+    assert other.confidence.min() > 0.9
+    np.testing.assert_allclose(in_crop(every, other.centre.astype(np.float64)), MIDDLE, atol=0.9)
+    np.testing.assert_allclose(other.aperture[3:-3], every.aperture[3:-3], atol=0.1)
+    mouths = list(stream_mouth(frames, stride=2))
+    assert 25 <= sum(mouth.landmarks is None for mouth in mouths) <= 30
+
+
+def test_a_stride_keeps_to_a_fast_head_and_to_losses(portrait: Any, empty: NDArray[np.uint8]) -> None:
+    frames = portrait.clip(60, **MOTIONS["all"]).frames
+    frames[30:36] = [empty] * 6
+    every, other = track_mouth(frames), track_mouth(frames, stride=2)
+    assert every.interpolated == 6
+    assert other.interpolated in (5, 6)  # the first lost frame may be one that was passed over
+    np.testing.assert_allclose(in_crop(every, other.centre.astype(np.float64))[:28], MIDDLE, atol=1.5)
+
+
+def test_live_video_is_looked_at_in_every_frame(portrait: Any) -> None:
+    frames = portrait.clip(12).frames
+    np.testing.assert_array_equal(track_mouth(frames, live=True, stride=2).crops, track_mouth(frames, live=True).crops)
+
+
 def test_the_look_ahead_is_bounded_and_frames_are_let_go(portrait: Any) -> None:
     clip = portrait.clip(30, opening=lambda index: 0.3 + 0.3 * math.sin(index / 2))
     alive: dict[int, weakref.ref[Any]] = {}

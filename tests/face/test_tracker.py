@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from unsilent.face.networks import FaceDetector
+from unsilent.face.networks import FaceDetector, FaceMesh
 from unsilent.face.tracker import FaceTracker, search_regions
 
 
@@ -108,3 +108,50 @@ def test_networks_are_handed_on() -> None:
     first = FaceTracker()
     first.close()
     assert FaceTracker()._mesh is first._mesh
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Side of the region in each call of the mesh."""
+    record: list[int] = []
+    look = FaceMesh.__call__
+
+    def counted(self: FaceMesh, frame: NDArray[np.uint8], region: Any) -> Any:
+        record.append(round(region.side))
+        return look(self, frame, region)
+
+    monkeypatch.setattr(FaceMesh, "__call__", counted)
+    return record
+
+
+def test_with_a_stride_the_mesh_rests_in_the_frames_between(portrait: Any, looks: list[int]) -> None:
+    tracker = FaceTracker(stride=2)
+    frames = portrait.clip(40, shift=lambda index: (0.5 * index, 0.0)).frames
+    states = []
+    for frame in frames:
+        tracker.update(frame)
+        (face,) = tracker.faces
+        assert face.away == 0
+        assert face.resting == (face.sighting is None)
+        states.append(face.resting)
+    # Before it rests it has to have seen twice that the face is calm.
+    assert states == [False] * 3 + [index % 2 == 1 for index in range(3, 40)]
+    assert len(looks) == 1 + states.count(False)  # a new face is looked at twice
+
+
+def test_a_face_that_moves_fast_is_looked_at_in_every_frame(portrait: Any) -> None:
+    tracker = FaceTracker(stride=2)
+    for frame in portrait.clip(20, shift=lambda index: (6.0 * abs(index - 10), 0.0)).frames:
+        tracker.update(frame)
+        assert not tracker.faces[0].resting
+
+
+def test_a_lost_face_is_looked_for_in_every_frame_whatever_the_stride(portrait: Any, empty: NDArray[np.uint8]) -> None:
+    tracker = FaceTracker(stride=2)
+    still = portrait.clip(1).frames[0]
+    away = []
+    for frame in [still] * 6 + [empty] * 5 + [still]:
+        tracker.update(frame)
+        away.append(tracker.faces[0].away)
+    assert away == [0] * 6 + [1, 2, 3, 4, 5, 0]
+    assert tracker.faces[0].sighting is not None

@@ -1,4 +1,8 @@
-"""Following faces from frame to frame: the mesh keeps up, the detector is asked only where a face is missing."""
+"""Following faces from frame to frame: the mesh keeps up, the detector is asked only where a face is missing.
+
+With a stride, the mesh rests in the frames between while no face moves fast: speech does not move a head far in 40 ms,
+and the smoothing that follows spans more.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ _SAME_FACE = 0.4  # overlap from which two boxes are the same face
 _KNOWN = 0.1  # overlap from which a find is a face that is followed already
 _REACH = 1.5  # face widths a lost face may have moved at once
 _REACH_GROWTH = 0.1  # and how much further for each frame it has been away
+_CALM = 0.04  # of a face's width: what its centre and its width may change by in a frame
 
 
 # Networks whose tracker is done. Every tracker has its own: they are not thread-safe.
@@ -44,8 +49,9 @@ class Sighting:
 class TrackedFace:
     """A face under way: where and when it was first seen, where to look next (``region``), how often it was seen.
 
-    ``sighting`` is what the newest frame shows, None where the face is lost, by now for ``away`` frames; ``last`` is
-    the newest sighting there was.
+    ``sighting`` is what the newest frame shows, None where the face is lost, by now for ``away`` frames, or where it
+    was not looked for (``resting``), which is so in the last ``passed`` frames; ``last`` is the newest sighting there
+    was. A ``calm`` face hardly moves.
     """
 
     born: int
@@ -55,6 +61,13 @@ class TrackedFace:
     region: Square
     hits: int = 0
     away: int = 0
+    calm: bool = False
+    passed: int = 0
+
+    @property
+    def resting(self) -> bool:
+        """Whether the newest frame was passed over while the face was in view."""
+        return self.sighting is None and self.away == 0
 
 
 class FaceTracker:
@@ -62,15 +75,19 @@ class FaceTracker:
 
     A face's ``sighting`` is None in frames where it is lost. While ``searching`` is set, new faces are looked for
     every 12 frames; a lost face is looked for in every frame.
+
+    Args:
+        max_faces: how many faces to follow.
+        stride: look at every ``stride``-th frame only, while all faces are in view and calm; a divisor of 12.
     """
 
-    def __init__(self, max_faces: int = MAX_FACES) -> None:
+    def __init__(self, max_faces: int = MAX_FACES, *, stride: int = 1) -> None:
         try:
             self._networks = _idle.pop()
         except IndexError:
             self._networks = FaceDetector(), FaceMesh()
         self._detector, self._mesh = self._networks
-        self._max_faces = max_faces
+        self._max_faces, self._stride = max_faces, stride
         self._index = 0
         self.faces: list[TrackedFace] = []
         self.searching = True
@@ -85,7 +102,16 @@ class FaceTracker:
         self.searching = False
 
     def update(self, frame: Frame) -> None:
-        """Find every face in the next RGB frame (H, W, 3)."""
+        """Find every face in the next RGB frame (H, W, 3), or let it pass."""
+        if self._index % self._stride and self.faces and all(face.calm and not face.away for face in self.faces):
+            for face in self.faces:
+                face.sighting = None
+                face.passed += 1
+        else:
+            self._find(frame)
+        self._index += 1
+
+    def _find(self, frame: Frame) -> None:
         for face in self.faces:
             face.sighting = self._look(frame, face.region) if face.away == 0 else None
         self._part_twins()
@@ -94,11 +120,12 @@ class FaceTracker:
             if face.sighting is None:
                 face.away += 1
             else:
-                face.away = 0
+                steps = 1 + face.passed
+                face.calm = face.hits > 0 and face.away == 0 and _is_calm(face.last, face.sighting, steps)
+                face.away = face.passed = 0
                 face.hits += 1
                 face.last = face.sighting
                 face.region = face.sighting.mesh.next_region
-        self._index += 1
 
     def _look(self, frame: Frame, region: Square) -> Sighting | None:
         mesh = self._mesh(frame, region)
@@ -207,6 +234,12 @@ def _box(found: Detection) -> Box:
 def _middle(box: Box) -> tuple[float, float, float]:
     """Return the centre x, y and the width of a box."""
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0]
+
+
+def _is_calm(before: Sighting, now: Sighting, steps: int) -> bool:
+    """Whether a face has hardly moved, and hardly changed its size, in ``steps`` frames."""
+    (old_x, old_y, old_width), (x, y, width) = _middle(before.pose.box), _middle(now.pose.box)
+    return max(math.hypot(x - old_x, y - old_y), abs(width - old_width)) < _CALM * steps * max(width, 1.0)
 
 
 def _overlap(a: Box, b: Box) -> float:

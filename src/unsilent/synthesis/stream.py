@@ -19,10 +19,12 @@ from unsilent.synthesis.reference import Voice
 if TYPE_CHECKING:
     from unsilent.synthesis.synthesizer import Synthesizer
 
-__all__ = ["SpeechStream"]
+__all__ = ["STRIDE", "SpeechStream"]
 
 SHORTEST = 5
 """Frames under which a video is refused: the encoder's kernel alone sees as many."""
+STRIDE = 2
+"""Of a file, the mouth's place is found in every other frame while the face is calm (`benchmarks/stride.py`)."""
 
 
 class SpeechStream:
@@ -70,7 +72,8 @@ class SpeechStream:
         name = str(self._video) if isinstance(self._video, Path) else "the frames"
         frames = ahead(read_video(self._video, fps)) if isinstance(self._video, Path) else self._video
         decoded = self._clock.iterate("decode", frames)
-        mouths = stream_mouth(decoded, face=self._face, name=name, live=self._synthesizer.streams)
+        live = self._synthesizer.streams
+        mouths = stream_mouth(decoded, face=self._face, name=name, live=live, stride=STRIDE)
         for mouth in self._clock.iterate("face", mouths):
             self.frames += 1
             self.interpolated += not mouth.valid

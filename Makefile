@@ -11,7 +11,7 @@ PY = $(VENV)/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-full test-cluster fuzz lint format docs demo clean
+.PHONY: help setup test test-full test-cluster coverage fuzz audit lint format docs demo clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,20 @@ test-cluster: $(VENV)/.cluster  ## run the tests of Ray and of URLs, on two node
 fuzz: $(VENV)/.dev  ## damage inputs of every kind for half an hour
 	$(PY) -m tests.fuzz --minutes 30 --seed $${SEED:-0}
 
+coverage: $(VENV)/.dev  ## run the tests but the slow ones, and say which lines they run
+	$(PY) -m pytest -m 'not slow' --cov --cov-report=term:skip-covered
+
+# Both in an environment of their own: they would change versions in the other.
+$(VENV)-audit/.done:
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip --disable-pip-version-check install --quiet 'bandit[toml]' pip-audit
+	@touch $@
+
+audit: $(VENV)-audit/.done $(VENV)/.dev  ## look for unsafe code, and for known faults in what is installed (asks the network)
+	$(VENV)-audit/bin/bandit --quiet --recursive --configfile pyproject.toml src
+	$(PY) -m pip --disable-pip-version-check freeze --exclude-editable | sed 's/+cpu//' > $(VENV)-audit/installed.txt
+	$(VENV)-audit/bin/pip-audit --no-deps --disable-pip --requirement $(VENV)-audit/installed.txt
+
 lint: $(VENV)/.dev  ## check style, format and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -75,5 +89,5 @@ demo: $(VENV)/.demo  ## speak an example clip; the result is in ./demo
 	$(PY) -m unsilent.cli demo
 
 clean:  ## remove everything that was made here, .venv included
-	rm -rf $(VENV) build dist demo site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage src/*.egg-info
+	rm -rf $(VENV) $(VENV)-audit build dist demo site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

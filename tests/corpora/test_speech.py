@@ -175,12 +175,12 @@ def test_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return real("parquet", data_files=str(path), features=features, split="train", streaming=True)
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    source = open_speech("hf:org/set:clean:test")
+    source = open_speech("hf:org/set@v1:clean:test")
     assert [(r.id, r.speaker, r.data) for r in source.recordings()] == [
         ("set/clean-test/0000000-u", "a", data),
         ("set/clean-test/0000001-v", "b", data),
     ]
-    assert asked == [("org/set", "clean", {"split": "test", "streaming": True})]
+    assert asked == [("org/set", "clean", {"split": "test", "revision": "v1", "streaming": True})]
     assert source.count() is None
 
 

@@ -188,3 +188,25 @@ def test_nothing_to_evaluate() -> None:
             evaluate(systems, chosen)
     with pytest.raises(EvaluationError, match="mos: choose from"):
         evaluate({"a": noisy}, known, ("mos",))
+
+
+class Breaking:
+    """An engine that cannot do what it is given for one clip."""
+
+    def map(self, items: Any, work: Any, failed: Any) -> Any:
+        for number, item in enumerate(items):
+            yield item, failed(item, "crashed", "the process that read it died") if number == 1 else work(item)
+
+
+def test_a_clip_that_ends_a_process_of_an_engine_is_missing_with_its_reason() -> None:
+    known = clips(3)
+    systems = {"real": lambda clip: clip.real, "noisy": noisy}
+    here = evaluate(systems, known, ["estoi", "mel_l1"], workers=0)
+    there = evaluate(systems, known, ["estoi", "mel_l1"], engine=Breaking())
+    for name in systems:
+        assert [scores.id for scores in there.scores[name]] == [clip.id for clip in known]
+        for at in (0, 2):
+            found, wanted = ([m.value for m in report.scores[name][at].values.values()] for report in (there, here))
+            assert found == pytest.approx(wanted)
+        assert {m.reason for m in there.scores[name][1].values.values()} == {"crashed: the process that read it died"}
+        assert there.systems[name]["estoi"].missing == {"crashed: the process that read it died": 1}

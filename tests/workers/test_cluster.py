@@ -6,14 +6,18 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import test_prepare as media
+from tests.evaluation.sounds import speech, with_noise
 from tests.face.conftest import portrait, talking_video
 from tests.workers.nodes import two_nodes
 from tests.workers.work import clips_of, ran, row_of
 
 from unsilent.cli import main
+from unsilent.evaluation.metrics import SAMPLE_RATE
+from unsilent.media import write_audio
 from unsilent.prepare import prepare_corpus
 from unsilent.shards import ShardReader
 from unsilent.workers import open_engine
@@ -91,3 +95,34 @@ def test_a_folder_of_videos_is_spoken(talking_video: Path, tmp_path: Path) -> No
     here, there = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("here", "there"))
     assert there.keys() == {"a.spoken.wav", "c.spoken.wav"}
     assert there == here
+
+
+@pytest.mark.usefixtures("cluster")
+def test_sounds_are_scored_to_the_same_figures(tmp_path: Path) -> None:
+    for number in range(6):
+        real = speech(seed=number)
+        write_audio(tmp_path / f"real/{number}.wav", real, SAMPLE_RATE)
+        write_audio(tmp_path / f"mine/{number}.wav", with_noise(real, 5), SAMPLE_RATE)
+    here: dict[str, Any] = {}
+    there: dict[str, Any] = {}
+    for found, options in ((here, ["--workers", "0"]), (there, ["--engine", "ray"])):
+        said = [
+            "evaluate",
+            "wavs",
+            str(tmp_path / "real"),
+            str(tmp_path / "mine"),
+            "--metrics",
+            "estoi,mel_l1,wer_free",
+        ]
+        assert main([*said, "--no-cache", "-q", "--json", str(tmp_path / "found"), *options]) == 0
+        found.update(json.loads((tmp_path / "found").read_text()))
+    assert here["systems"]["mine"]["estoi"]["n"] == 6
+    for clip, other in zip(here["clips"], there["clips"], strict=True):
+        assert (clip["id"], clip["sound"]) == (other["id"], other["sound"])
+        mine, others = clip["systems"]["mine"], other["systems"]["mine"]
+        assert mine.keys() == others.keys()
+        # Arrays lie elsewhere in the memory of another process: a sum may end on another last bit.
+        assert [others[name] for name in ("estoi", "mel_l1")] == pytest.approx(
+            [mine["estoi"], mine["mel_l1"]], abs=1e-9
+        )
+        assert mine["wer_free"] == others["wer_free"]

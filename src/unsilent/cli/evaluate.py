@@ -243,13 +243,16 @@ class _Asked:
 
 def _evaluate(systems: Mapping[str, System], clips: Sequence[EvalClip], asked: _Asked, options: Options) -> None:
     from unsilent.evaluation import evaluate
+    from unsilent.workers import open_engine
 
+    engine = None if options.engine == "local" else open_engine(options.engine, options.workers, heavy=True)
     with progress("Scoring", len(clips) * len(systems), "clips") as task:
         found = evaluate(
             systems,
             clips,
             _check_metrics(options),
             workers=options.workers,
+            engine=engine,
             grammar=asked.grammar,
             recogniser=options.recogniser,
             corpus=asked.corpus,

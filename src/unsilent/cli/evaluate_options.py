@@ -28,7 +28,7 @@ HtmlOption = Annotated[
 MarkdownOption = Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write the tables.")]
 
 _SILENT = frozenset(
-    {"workers", "cache", "no_cache", "json_to", "markdown", "html", "html_clips", "quiet", "save_audio"}
+    {"workers", "engine", "cache", "no_cache", "json_to", "markdown", "html", "html_clips", "quiet", "save_audio"}
 )
 """Options that change no figure."""
 
@@ -46,6 +46,10 @@ class Options:
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes; one a core by default, 0 works in this process.")
     ] = None
+    engine: Annotated[
+        str,
+        typer.Option("--engine", help="What scores: local, or ray (the cluster of RAY_ADDRESS); models speak here."),
+    ] = "local"
     cache: Annotated[
         Path | None,
         typer.Option("--cache", metavar="DIR", help="Where tracked mouths and values are kept for the next run."),

@@ -90,8 +90,8 @@ def speech(
         list[str],
         typer.Argument(
             metavar="SOURCE... OUT",
-            help="Folders of audio, lists (.tsv .csv .jsonl), .parquet, hf:NAME[:CONFIG[:SPLIT]], lhotse:MANIFEST; "
-            "last the folder of the shards.",
+            help="Folders of audio, lists (.tsv .csv .jsonl), .parquet, hf:NAME[@REVISION][:CONFIG[:SPLIT]], "
+            "lhotse:MANIFEST; last the folder of the shards.",
             show_default=False,
         ),
     ],

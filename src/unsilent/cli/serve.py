@@ -52,7 +52,8 @@ def serve(
             )  # fmt: skip
 
         def ready(taken: int) -> None:
-            shown = f"[{host}]" if ":" in host else "localhost" if host in ("0.0.0.0", "127.0.0.1") else host  # noqa: S104
+            here = ("0.0.0.0", "127.0.0.1")  # noqa: S104  # nosec B104
+            shown = f"[{host}]" if ":" in host else "localhost" if host in here else host
             address = f"http://{shown}:{taken}/"
             names = [each["name"] for each in service.models]
             emit_json({"address": address, "port": taken, "models": names, "limits": limits}, json_to)

@@ -208,7 +208,7 @@ def _request(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         raise CorpusError(f"{url}: is no web address; give one that begins with https://")
     try:
         request = urllib.request.Request(url, headers={**_HEADERS, **headers})  # noqa: S310 (checked above)
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310  # nosec B310
     except urllib.error.HTTPError as error:
         error.close()
         message = f"{url}: the server answers {error.code} {error.reason}; try later, or another source"

@@ -10,7 +10,7 @@ source                    what it is
                           the usual other names of these columns are known
 ``DATA.parquet``          rows with an audio column (struct of bytes and path), as ``datasets`` writes them; a folder
                           of such files as well
-``hf:NAME[:CONFIG[:SPLIT]]``  a data set of the Hugging Face hub, streamed (extra ``hub``)
+``hf:NAME[:CFG[:SPLIT]]``  a data set of the Hugging Face hub, streamed (extra ``hub``); ``NAME@REVISION`` pins it
 ``lhotse:MANIFEST``       recordings, supervisions or cuts of Lhotse, ``.jsonl`` or ``.jsonl.gz``
 ========================  ===========================================================================================
 

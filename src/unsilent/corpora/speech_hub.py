@@ -94,7 +94,8 @@ def _recordings(
 
 
 class HubSpeech:
-    """A data set of the Hugging Face hub, streamed: ``NAME[:CONFIG[:SPLIT]]``, split ``train`` by default.
+    """A data set of the Hugging Face hub, streamed: ``NAME[@REVISION][:CONFIG[:SPLIT]]``, the newest revision and split
+    ``train`` by default.
 
     Raises:
         CorpusError: the package ``datasets`` is missing, or there is no such data set, or it cannot be reached.
@@ -103,6 +104,7 @@ class HubSpeech:
     def __init__(self, name: str, corpus: str | None = None) -> None:
         self.name, self.notes = f"hf:{name}", Counter[str]()
         dataset, _, rest = name.partition(":")
+        dataset, _, revision = dataset.partition("@")
         config, _, split = rest.partition(":")
         self._corpus = corpus or plain_name(dataset.rpartition("/")[2])
         self._source = "-".join(part for part in (config, split or "train") if part)
@@ -111,7 +113,9 @@ class HubSpeech:
         except ImportError as error:
             raise CorpusError(f"{self.name}: needs the package datasets; pip install 'unsilent[hub]'") from error
         try:
-            stream = datasets.load_dataset(dataset, config or None, split=split or "train", streaming=True)
+            stream = datasets.load_dataset(
+                dataset, config or None, split=split or "train", revision=revision or None, streaming=True
+            )
         except Exception as error:
             raise CorpusError(f"{self.name}: cannot be opened ({_first_line(error)}); check the name") from error
         audio = [key for key, feature in (stream.features or {}).items() if isinstance(feature, datasets.Audio)]

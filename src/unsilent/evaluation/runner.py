@@ -13,7 +13,7 @@ import numpy as np
 
 from unsilent.errors import EvaluationError, UnsilentError
 from unsilent.evaluation.cache import ResultCache, digest_of
-from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
+from unsilent.evaluation.metrics import SAMPLE_RATE, Measurement, Samples
 from unsilent.evaluation.pool import ordered_map
 from unsilent.evaluation.protocol import EvalClip, System
 from unsilent.evaluation.report import Report, summarise
@@ -28,6 +28,7 @@ from unsilent.evaluation.scoring import (
     score,
 )
 from unsilent.evaluation.wer import Grammar, chance_wer, majority_wer
+from unsilent.workers import Engine
 
 __all__ = ["evaluate"]
 
@@ -41,6 +42,7 @@ def evaluate(
     metrics: Sequence[str] = ALL_METRICS,
     *,
     workers: int | None = None,
+    engine: Engine | None = None,
     grammar: Grammar | None = None,
     recogniser: str | None = None,
     corpus: str = "",
@@ -64,6 +66,7 @@ def evaluate(
         clips: with distinct ids.
         metrics: names out of :data:`ALL_METRICS`.
         workers: processes for the metrics; None means one a core, 0 works in this process.
+        engine: what scores instead of processes of this machine; systems still run here.
         grammar: words of each slot, for ``wer_constrained``.
         recogniser: name or folder of a faster-whisper model; None is the pinned one.
         corpus: name for the report.
@@ -88,7 +91,12 @@ def evaluate(
     processes = 0 if len(clips) * len(systems) <= _FEW else min(processes, len(clips))
     desk = _Desk(systems, chosen, grammar, recogniser, ResultCache(results), save_audio)
     scores: dict[str, list[Scores]] = {name: [] for name in systems}
-    for computed in ordered_map(_score, desk.tasks(clips), processes, known=_nothing_to_do):
+    tasks = desk.tasks(clips)
+    if engine is None:
+        results_of = ordered_map(_score, tasks, processes, known=_nothing_to_do)
+    else:
+        results_of = (computed for _, computed in engine.map(tasks, _score, _unscored))
+    for computed in results_of:
         for result in desk.filed(computed):
             scores[result.system].append(result)
             advance()
@@ -137,6 +145,11 @@ def _score(task: _Task) -> _Computed:
         else:
             jobs = tuple(replace(job, heard_real=heard) for job in jobs)
     return _Computed(tuple(score(job) for job in jobs), heard)
+
+
+def _unscored(task: _Task, reason: str, detail: str) -> _Computed:
+    missing = Measurement(None, f"{reason}: {detail}")
+    return _Computed(tuple(Scores(job.id, job.system, dict.fromkeys(job.metrics, missing)) for job in task.jobs))
 
 
 @dataclass(slots=True)

@@ -38,7 +38,10 @@ _BLOCK: Final = 16
 """Most items of a task: what a lost process costs."""
 _BLOCKS_A_CORE: Final = 8
 _SLICE: Final = 4096
-"""Items, or 64 a core if that is more, of which Ray Data knows at a time, so that they may be a stream."""
+_SLICE_A_CORE: Final = 64
+"""Items of which Ray Data knows at a time, the larger of the two, so that they may be a stream."""
+_HEAVY_A_CORE: Final = 16
+"""The same of heavy items: some hundred megabytes a core."""
 
 
 class RayEngine:
@@ -48,10 +51,11 @@ class RayEngine:
 
     Args:
         workers: tasks at a time, each of one core; None means as many as the cluster has cores.
+        heavy: items are of megabytes.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers
+    def __init__(self, workers: int | None = None, *, heavy: bool = False) -> None:
+        self.workers, self._heavy = workers, heavy
 
     def map(
         self, items: Iterable[ItemT], work: Callable[[ItemT], ResultT], failed: Failed[ItemT, ResultT]
@@ -63,7 +67,7 @@ class RayEngine:
             return
         with _connected():
             cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-            size = max(_SLICE, 64 * cpus)
+            size = _HEAVY_A_CORE * cpus if self._heavy else max(_SLICE, _SLICE_A_CORE * cpus)
             part = first + list(islice(stream, size - 1))
             while part:
                 yield from _in_order(part, work, failed, self.workers or cpus)

@@ -53,13 +53,14 @@ class LocalEngine:
         return map_in_order(items, work, failed, min(workers, len(items)) if isinstance(items, Sized) else workers)
 
 
-def open_engine(name: str, workers: int | None = None) -> Engine:
+def open_engine(name: str, workers: int | None = None, *, heavy: bool = False) -> Engine:
     """The engine of this name.
 
     Args:
         name: one of :data:`ENGINES`. ``ray`` uses the cluster that ``RAY_ADDRESS`` names, or that runs on this
             machine, or starts one of this machine.
         workers: processes at a time; None means one a core.
+        heavy: items are of megabytes, so that few of them are held at a time.
 
     Raises:
         UnsilentError: there is no such engine, or its package is not installed.
@@ -72,4 +73,4 @@ def open_engine(name: str, workers: int | None = None) -> Engine:
         raise UnsilentError("--workers 0: works in this process, which --engine ray does not; give 1 or more")
     from unsilent.workers.cluster import RayEngine
 
-    return RayEngine(workers)
+    return RayEngine(workers, heavy=heavy)

@@ -9,6 +9,7 @@ such as a sweep of bottleneck widths, make several rows. Needs the ``eval`` extr
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from numpy.typing import NDArray
 from unsilent.errors import EvaluationError
 from unsilent.evaluation.metrics import estoi
 from unsilent.features import log_mel
-from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
+from unsilent.models.pretrained import CARD, SHIPPED, load_reconstructor, load_vocoder
 from unsilent.shards import open_speech_shards
-from unsilent.synthesis.synthesizer import DEFAULT_MODEL, VOCODER_FOLDER, WEIGHTS
+from unsilent.synthesis.synthesizer import DEFAULT_MODEL, VOCODER_FOLDER
 from unsilent.training.corrupt import corrupt
 from unsilent.training.pretrain_recipe import CorruptConfig
 
@@ -40,15 +41,18 @@ def main() -> None:
     parser.add_argument("shards", type=Path)
     parser.add_argument("--split", default="held-out")
     parser.add_argument("--clips", type=int, default=50)
+    parser.add_argument("--gain-db", type=float, default=8.0, help="the middle of what the models were trained with")
+    parser.add_argument("--json", type=Path, help="write the figures, for the card of a model")
     arguments = parser.parse_args()
     rows = open_speech_shards(arguments.shards, split=arguments.split)
     chosen = np.random.default_rng(0).permutation(len(rows))[: arguments.clips]
     sounds = [rows[int(index)].audio() for index in chosen]
     # Whole video frames, and enough speech for the metric.
-    sounds = [sound[: len(sound) // 960 * 960] for sound in sounds if len(sound) > 24_000]
-    vocoder, config, _ = load_vocoder(WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER)
+    gain = np.float32(10 ** (arguments.gain_db / 20))
+    sounds = [np.clip(gain * sound[: len(sound) // 960 * 960], -1, 1) for sound in sounds if len(sound) > 24_000]
+    vocoder, config, _ = load_vocoder(SHIPPED / DEFAULT_MODEL / VOCODER_FOLDER)
     write = sys.stdout.write
-    write(f"{len(sounds)} recordings of {arguments.shards}, split {arguments.split}: mean ESTOI\n")
+    write(f"{len(sounds)} recordings of {arguments.shards}, {arguments.split}, {arguments.gain_db:+g} dB: mean ESTOI\n")
     write(
         f"| model | {' | '.join(CONDITIONS)} | share of the vocoder's, clean |\n|---{'|---' * (len(CONDITIONS) + 1)}|\n"
     )
@@ -57,6 +61,7 @@ def main() -> None:
         made: Samples = vocoder(mel)[0].clamp(-1, 1).numpy()
         return made
 
+    found: dict[str, dict[str, float]] = {}
     with torch.inference_mode():
         mels = [log_mel(torch.from_numpy(sound)[None], config.mel) for sound in sounds]
         ceiling = mean_estoi(sounds, [vocoded(mel) for mel in mels])
@@ -74,6 +79,10 @@ def main() -> None:
                 scores.append(mean_estoi(sounds, [m[0].numpy() if wave else vocoded(m) for m in made]))
             cells = " | ".join(f"{score:.3f}" for score in scores)
             write(f"| {folder} | {cells} | {scores[0] / ceiling:.2f} |\n")
+            found[str(folder)] = {"vocoder": ceiling, **dict(zip(CONDITIONS, scores, strict=True))}
+    if arguments.json:
+        figures = {"recordings": len(sounds), "split": arguments.split, "gain_db": arguments.gain_db, "estoi": found}
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def mean_estoi(sounds: list[Samples], made: list[Samples]) -> float:

@@ -15,9 +15,8 @@ import sys
 from pathlib import Path
 
 from unsilent.files import atomic_path
-from unsilent.models.pretrained import CARD, WEIGHTS, amend_card, read_card
+from unsilent.models.pretrained import CARD, SHIPPED, WEIGHTS, amend_card, read_card
 from unsilent.synthesis.synthesizer import VOCODER_FOLDER
-from unsilent.synthesis.synthesizer import WEIGHTS as PACKAGE
 
 GRID = "GRID audio-visual sentence corpus, speaker s1 (Cooke, Barker, Cunningham, Shao 2006), CC BY 4.0"
 KERSTIN = "Kerstin voice, CC0-1.0"
@@ -64,7 +63,7 @@ def main() -> None:
     if arguments.scores:
         scores = json.loads(arguments.scores.read_text())
         measured = {"split": scores["split"], **scores["systems"]["model"]}
-    folder = PACKAGE / arguments.name
+    folder = SHIPPED / arguments.name
     licence = "Apache-2.0 (weights); the data under the licences named"
     release(
         arguments.model,

@@ -17,6 +17,7 @@ from unsilent.media.live import read_live
 from unsilent.models import Vocoder, build_reconstructor
 from unsilent.models.config import VocoderConfig
 from unsilent.models.pretrained import save_model
+from unsilent.synthesis import load
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,20 @@ def test_a_pipe_becomes_a_sound_file(
     assert len(samples) == found["frames"] * 960
     assert rate == 24_000
     assert found["latencies"]
+
+
+def test_the_shipped_model_speaks_where_none_is_named(
+    talking_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped = _piped(talking_video)
+    (tmp_path / "same.mkv").write_bytes(piped.getvalue())
+    monkeypatch.setattr("sys.stdin", _Input(piped))
+    arguments = ["speak", "--live", "-", "-o", str(tmp_path / "out.wav"), "--json", str(tmp_path / "live.json")]
+    assert main(arguments) == 0
+    assert json.loads((tmp_path / "live.json").read_text())["model"] == "grid-stream"
+    live, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    whole = load("grid-stream").speak(tmp_path / "same.mkv").samples
+    np.testing.assert_allclose(live, whole, atol=2e-4)  # 16 bits a sample
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.media_files import click, make_sound, make_video
 
 from unsilent.cli import main
 from unsilent.media import probe, read_audio
-from unsilent.synthesis.synthesizer import WEIGHTS
+from unsilent.models.pretrained import SHIPPED
 
 __all__ = ["portrait", "talking_video"]
 
@@ -88,7 +88,7 @@ def _arguments(kind: str, folder: Path, talking: Path) -> list[str]:
         (folder / "file").touch()
         return [str(talking), "-o", str(folder / "file" / "x.mp4")]
     if kind == "damaged model":
-        shutil.copytree(WEIGHTS / "grid", folder / "model")
+        shutil.copytree(SHIPPED / "grid", folder / "model")
         weights = folder / "model" / "vocoder" / "model.safetensors"
         data = bytearray(weights.read_bytes())
         data[-10] ^= 255

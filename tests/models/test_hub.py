@@ -24,9 +24,8 @@ from unsilent.errors import CheckpointError, OutputError, UnsilentError
 from unsilent.models import Reconstructor, Vocoder, build_reconstructor
 from unsilent.models.hub import download_model, is_hub_id
 from unsilent.models.hub_readme import readme
-from unsilent.models.pretrained import load_reconstructor, read_card, save_model
+from unsilent.models.pretrained import SHIPPED, load_reconstructor, read_card, save_model
 from unsilent.synthesis import load
-from unsilent.synthesis.synthesizer import WEIGHTS
 
 # huggingface_hub uploads by a form of the call that its own HTTP library has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -218,7 +217,7 @@ def test_a_model_without_settings_cannot_be_saved(tmp_path: Path) -> None:
 
 
 def test_the_readme_is_filled_from_the_card(tmp_path: Path) -> None:
-    card = read_card(WEIGHTS / "grid")
+    card = read_card(SHIPPED / "grid")
     text = readme(card, repo_id="someone/grid", vocoder=True)
     measured = card["measured"]["estoi"]["mean"]
     front = yaml.safe_load(text.split("---")[1])

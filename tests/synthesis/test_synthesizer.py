@@ -12,11 +12,10 @@ from unsilent.face import track_mouth
 from unsilent.media import SYNTHETIC_TAG, probe, read_audio, read_video
 from unsilent.models import ReconstructorConfig, build_reconstructor
 from unsilent.models.config import VocoderConfig
-from unsilent.models.pretrained import save_model
+from unsilent.models.pretrained import SHIPPED, save_model
 from unsilent.models.vocoder import Vocoder
 from unsilent.synthesis import Synthesizer, WindowPlan, load, shipped_models
 from unsilent.synthesis.stream import STRIDE
-from unsilent.synthesis.synthesizer import WEIGHTS
 from unsilent.synthesis.windows import windowed_samples
 
 
@@ -27,7 +26,7 @@ def voice() -> Synthesizer:
 
 def test_grid_ships_and_fits_its_budget() -> None:
     assert "grid" in shipped_models()
-    sizes = [path.stat().st_size for path in (WEIGHTS / "grid").rglob("*.safetensors")]
+    sizes = [path.stat().st_size for path in (SHIPPED / "grid").rglob("*.safetensors")]
     assert len(sizes) == 2
     assert max(sizes) <= 20e6
     assert sum(sizes) <= 30e6
@@ -148,7 +147,7 @@ def test_a_mistyped_folder_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypa
 
 def test_one_changed_byte_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "grid"
-    shutil.copytree(WEIGHTS / "grid", folder)
+    shutil.copytree(SHIPPED / "grid", folder)
     weights = folder / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[len(data) // 2] ^= 1

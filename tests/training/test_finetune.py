@@ -15,7 +15,7 @@ from unsilent.errors import CheckpointError, RecipeError
 from unsilent.features import MelConfig
 from unsilent.models import ReconstructorConfig, build_reconstructor
 from unsilent.models.config import AudioEncoderConfig
-from unsilent.models.pretrained import save_model
+from unsilent.models.pretrained import SHIPPED, load_reconstructor, save_model
 from unsilent.nn import ModalityBatchNorm
 from unsilent.training.finetune import Thaw, hand_over, parameter_groups, start
 from unsilent.training.recipe import OptimConfig, RateConfig, StartConfig
@@ -61,6 +61,16 @@ def test_video_statistics_start_from_those_of_audio(tmp_path: Path) -> None:
         assert torch.equal(mine["video_mean"], theirs["audio_mean"])
         assert torch.equal(mine["video_var"], theirs["audio_var"])
         assert not torch.equal(mine["video_mean"], theirs["video_mean"])
+
+
+def test_a_shipped_model_is_found_by_its_name() -> None:
+    _, config, _ = load_reconstructor(SHIPPED / "grid")
+    model = build_reconstructor(config)
+    start(model, StartConfig(init="model", source="grid"))
+    given, _, _ = load_reconstructor(SHIPPED / "grid")
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in given.state_dict().items())
+    with pytest.raises(CheckpointError, match="nothing-of-this-name"):
+        start(model, StartConfig(init="model", source="nothing-of-this-name"))
 
 
 def test_a_run_folder_means_its_best_model(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from unsilent.errors import CheckpointError, MediaError
 from unsilent.media import probe, write_audio
-from unsilent.synthesis.synthesizer import WEIGHTS
+from unsilent.models.pretrained import SHIPPED
 from unsilent.web import worker
 from unsilent.web.limits import MAX_PIXELS
 
@@ -88,7 +88,7 @@ def test_a_defect_is_one_line_for_the_visitor(desk: worker._Desk, caplog: pytest
 
 def test_models_of_ones_own_stand_first_and_say_what_they_know(tmp_path: Path) -> None:
     own = tmp_path / "mine"
-    shutil.copytree(WEIGHTS / "grid", own)
+    shutil.copytree(SHIPPED / "grid", own)
     card = json.loads((own / "card.json").read_text())
     (own / "card.json").write_text(json.dumps({**card, "limits": "knows me"}))
     models = worker._Desk([str(own)]).handle({"do": "models"}, _quiet)["models"]

@@ -12,27 +12,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unsilent.config import load_recipe
 from unsilent.face.smoothing import LIVE_LOOK_AHEAD
 from unsilent.media import read_video
-from unsilent.models import build_reconstructor
-from unsilent.models.pretrained import load_vocoder
 from unsilent.models.vocoder_stream import AHEAD
-from unsilent.synthesis import Synthesizer, find_model, load
+from unsilent.synthesis import Synthesizer, load
 from unsilent.synthesis.live import LiveSpeech, speak_live
-from unsilent.training.recipe import TrainRecipe
 
-__all__ = ["RECIPE", "bench_stream"]
+__all__ = ["MODEL", "bench_stream"]
 
-RECIPE = "grid-stream"
+MODEL = "grid-stream"
 
 
-def bench_stream(video: Path, model: str | None = None, seconds: float = 12.0) -> dict[str, Any]:
+def bench_stream(video: Path, model: str = MODEL, seconds: float = 12.0) -> dict[str, Any]:
     """Feed a clip's frames at the pace of a camera, over and over, and measure when their sound is there.
 
     Args:
         video: a clip of someone talking; decoded before the clock starts.
-        model: one that streams; the shipped recipe `grid-stream` with random weights if not given, which takes as long.
+        model: one that streams.
         seconds: how long to feed.
 
     Returns:
@@ -42,7 +38,7 @@ def bench_stream(video: Path, model: str | None = None, seconds: float = 12.0) -
     Raises:
         MediaError, FaceError, CheckpointError: clip or model cannot be used.
     """
-    voice = _random() if model is None else load(model)
+    voice = load(model)
     frames = list(read_video(video, voice.mel_config.frame_rate))
     count = round(seconds * voice.mel_config.frame_rate)
     # What happens once only (loading, first use) is over before the clock starts.
@@ -52,7 +48,7 @@ def bench_stream(video: Path, model: str | None = None, seconds: float = 12.0) -
     late = sorted(done.latencies[1:])
     return {
         "video": video.name,
-        "model": model or f"{RECIPE}, random weights",
+        "model": model,
         "threads": torch.get_num_threads(),
         "seconds": done.seconds,
         "latency": {
@@ -64,13 +60,6 @@ def bench_stream(video: Path, model: str | None = None, seconds: float = 12.0) -
         "busy": sum(spent for name, spent in done.timings.items() if name != "decode") / done.seconds,
         "stages": {name: spent / done.seconds for name, spent in done.timings.items() if name != "decode"},
     }
-
-
-def _random() -> Synthesizer:
-    recipe = load_recipe(RECIPE, TrainRecipe)
-    vocoder, _, _ = load_vocoder(find_model("grid") / "vocoder")
-    torch.manual_seed(0)
-    return Synthesizer(build_reconstructor(recipe.model).eval(), recipe.model, vocoder, {"name": RECIPE})
 
 
 def _paced(frames: list[NDArray[np.uint8]], count: int, fps: int | float) -> Iterator[NDArray[np.uint8]]:

@@ -93,9 +93,7 @@ def shards(
 @app.command()
 def stream(
     video: Annotated[Path, typer.Argument(help="A clip of someone talking.")] = GRID_CLIP,
-    model: Annotated[
-        str | None, typer.Option(help="A model that streams; the recipe grid-stream with random weights by default.")
-    ] = None,
+    model: Annotated[str, typer.Option(help="A model that streams.")] = "grid-stream",
     seconds: Annotated[float, typer.Option(min=3, help="How long to feed frames.")] = 12,
     json_to: JsonOption = None,
     quiet: QuietOption = False,

@@ -14,10 +14,11 @@ from unsilent.errors import CheckpointError, OutputError
 if TYPE_CHECKING:
     from unsilent.synthesis.live import Sink
 
-__all__ = ["speak_arriving"]
+__all__ = ["LIVE_MODEL", "speak_arriving"]
 
 PIPE = "-"
-RECIPE = "grid-stream"
+LIVE_MODEL = "grid-stream"
+"""Speaks where no model is named."""
 
 
 def speak_arriving(
@@ -43,8 +44,7 @@ def speak_arriving(
     synthesizer = load(model)
     if not synthesizer.streams:
         raise CheckpointError(
-            f"{model}: waits for the end of a clip and cannot speak live; choose a model that streams "
-            f"(`unsilent train {RECIPE}` makes one)"
+            f"{model}: waits for the end of a clip and cannot speak live; choose a model that streams, as {LIVE_MODEL}"
         )
     told = synthesizer.voice_of(voice) if voice is not None else None
     frames = read_live(str(sources[0]), synthesizer.mel_config.frame_rate)

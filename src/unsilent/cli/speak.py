@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["speak"]
 
+DEFAULT_MODEL = "grid"
 RAY = "ray"
 
 
@@ -29,8 +30,13 @@ def speak(
         typer.Option("--output", "-o", help="File or folder to write, or a URL; VIDEO.spoken.mp4 here by default."),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="A shipped model, a model folder, an exported one, or user/model of the hub.")
-    ] = "grid",
+        str | None,
+        typer.Option(
+            help="A shipped model, a model folder, an exported one, or user/model of the hub; grid by default, "
+            "grid-stream with --live.",
+            show_default=False,
+        ),
+    ] = None,
     engine: Annotated[
         str,
         typer.Option(help="torch, or onnx (ONNX Runtime); ray, or ray:onnx, spreads videos over a Ray cluster."),
@@ -58,14 +64,15 @@ def speak(
 ) -> None:
     """Give silent videos their speech."""
     if live:
-        from unsilent.cli.live import speak_arriving
+        from unsilent.cli.live import LIVE_MODEL, speak_arriving
 
         if spectrogram or engine != "torch":
             raise OutputError("--live: speaks with the engine torch and draws no picture; leave those options out")
-        speak_arriving(videos, output, model, face, voice, json_to)
+        speak_arriving(videos, output, model or LIVE_MODEL, face, voice, json_to)
         return
     from unsilent.synthesis.files import find_videos, output_path
 
+    model = model or DEFAULT_MODEL
     found = find_videos(videos)
     many = len(found) > 1 or found != list(videos)
     if many and spectrogram:

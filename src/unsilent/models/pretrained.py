@@ -28,6 +28,7 @@ from unsilent.nn.residual import TimeConv1d
 
 __all__ = [
     "CARD",
+    "SHIPPED",
     "WEIGHTS",
     "amend_card",
     "init_from",
@@ -42,6 +43,8 @@ Model = TypeVar("Model", bound=nn.Module)
 AnyVocoder = Vocoder | PublicVocoder
 AnyVocoderConfig = VocoderConfig | HifiganConfig | ParallelWaveganConfig
 WEIGHTS, CARD = "model.safetensors", "card.json"
+SHIPPED = Path(__file__).parent.parent / "weights"
+"""Folder of the models in the package."""
 _MOST_CARD_BYTES = 10_000_000
 
 

@@ -16,7 +16,7 @@ from unsilent.face import MouthFrame, MouthTrack
 from unsilent.features import MelConfig, log_mel
 from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.hub import download_model, is_hub_id
-from unsilent.models.pretrained import CARD, load_reconstructor, load_vocoder
+from unsilent.models.pretrained import CARD, SHIPPED, load_reconstructor, load_vocoder
 from unsilent.models.public_vocoders import PublicVocoder, mel_differences
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.models.video import centre_crop, resize_crops
@@ -31,14 +31,13 @@ from unsilent.synthesis.windows import WindowPlan, windowed_mel, windowed_sample
 
 __all__ = ["Synthesizer", "find_model", "load", "read_model", "shipped_models", "vocoder_of"]
 
-WEIGHTS = Path(__file__).parent.parent / "weights"
 DEFAULT_MODEL = "grid"
 VOCODER_FOLDER = "vocoder"
 
 
 def shipped_models() -> list[str]:
     """Names of the models in the package."""
-    return sorted(path.parent.name for path in WEIGHTS.glob("*/card.json"))
+    return sorted(path.parent.name for path in SHIPPED.glob("*/card.json"))
 
 
 def load(model: str | Path = DEFAULT_MODEL, *, engine: str = "torch") -> Synthesizer:
@@ -100,7 +99,7 @@ def find_model(model: str | Path) -> Path:
         best = folder / "best"
         return best if not (folder / CARD).is_file() and (best / CARD).is_file() else folder
     if str(model) in shipped_models():
-        return WEIGHTS / str(model)
+        return SHIPPED / str(model)
     # A name below a folder that is here is a mistyped path, not a model of the hub.
     if is_hub_id(str(model)) and not folder.parent.is_dir():
         return download_model(str(model))
@@ -111,7 +110,7 @@ def find_model(model: str | Path) -> Path:
 def vocoder_of(folder: Path) -> Path:
     """Folder of the vocoder that a model's folder brings, or else of the shipped one."""
     own = folder / VOCODER_FOLDER
-    return own if own.is_dir() else WEIGHTS / DEFAULT_MODEL / VOCODER_FOLDER
+    return own if own.is_dir() else SHIPPED / DEFAULT_MODEL / VOCODER_FOLDER
 
 
 class Synthesizer:

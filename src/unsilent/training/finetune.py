@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from unsilent.errors import CheckpointError
-from unsilent.models.pretrained import CARD, init_from, load_reconstructor
+from unsilent.models.pretrained import CARD, SHIPPED, init_from, load_reconstructor
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.nn import ModalityBatchNorm
 from unsilent.training.recipe import OptimConfig, RateConfig, StartConfig
@@ -25,6 +25,8 @@ def start(model: Reconstructor, config: StartConfig) -> None:
     if config.source is None:
         return
     folder = Path(config.source)
+    if not folder.is_dir() and (SHIPPED / config.source / CARD).is_file():
+        folder = SHIPPED / config.source
     if not (folder / CARD).is_file() and (folder / "best" / CARD).is_file():
         folder = folder / "best"
     if config.init == "model":

@@ -145,7 +145,8 @@ class StartConfig(RecipeModel):
     init: Literal["scratch", "decoder", "decoder+temporal", "model"] = "scratch"
     """What is handed over: nothing, the decoder alone, the temporal module too, or the whole model."""
     source: str | None = None
-    """Model folder, or run folder, that hands over: of pre-training, or, for ``model``, of an earlier training."""
+    """Model folder, run folder or name of a shipped model that hands over: of pre-training, or, for ``model``, of an
+    earlier training."""
     strategy: Literal["full", "frozen", "staged"] = "full"
     """What was handed over learns with the rest, not at all, or layer by layer, from its input to its output."""
     staged: tuple[Fraction, Fraction] = (0.2, 0.6)

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from unsilent.errors import FaceError, MediaError, UnsilentError
 from unsilent.face import CROP_SIZE, FPS, MouthFrame, stream_mouth
 from unsilent.media import MediaInfo, mux_speech, probe, read_video, write_audio
-from unsilent.models.pretrained import read_card
+from unsilent.models.pretrained import SHIPPED, read_card
 from unsilent.synthesis import Synthesizer, load, shipped_models
-from unsilent.synthesis.synthesizer import WEIGHTS
 from unsilent.training.plots import STRIP, mel_figure, save_figure
 from unsilent.web.limits import MAX_PIXELS
 from unsilent.workers import start_worker
@@ -116,7 +115,7 @@ class _Desk:
 
     def _models(self) -> list[dict[str, Any]]:
         """Load every model and say what its card knows; those given first, then the shipped ones that read video."""
-        shipped = [name for name in shipped_models() if name not in self._given and _reads_video(WEIGHTS / name)]
+        shipped = [name for name in shipped_models() if name not in self._given and _reads_video(SHIPPED / name)]
         models = [*self._given, *shipped]
         # The first pass through a network is several times slower than the next; no visitor shall wait for it.
         self._voice(models[0]).speak_crops(np.zeros((3 * FPS, CROP_SIZE, CROP_SIZE), np.uint8))

@@ -30,7 +30,7 @@ _SAME_FACE = 0.4  # overlap from which two boxes are the same face
 _KNOWN = 0.1  # overlap from which a find is a face that is followed already
 _REACH = 1.5  # face widths a lost face may have moved at once
 _REACH_GROWTH = 0.1  # and how much further for each frame it has been away
-_CALM = 0.04  # of a face's width: what its centre and its width may change by in a frame
+_CALM = 0.03  # of a face's width: what its centre and its width may change by in a frame
 
 
 # Networks whose tracker is done. Every tracker has its own: they are not thread-safe.

@@ -52,7 +52,7 @@ fuzz: $(VENV)/.dev  ## damage inputs of every kind for half an hour
 	$(PY) -m tests.fuzz --minutes 30 --seed $${SEED:-0}
 
 coverage: $(VENV)/.dev  ## run the tests but the slow ones, and say which lines they run
-	$(PY) -m pytest -m 'not slow' --cov --cov-report=term:skip-covered
+	$(PY) -m pytest -m 'not slow' --strict-skips --cov --cov-report=term:skip-covered
 
 # Both in an environment of their own: they would change versions in the other.
 $(VENV)-audit/.done:

@@ -14,10 +14,9 @@ from unsilent.demonstration.example import WORDS, Example
 from unsilent.demonstration.page import write_page
 from unsilent.evaluation import EvalClip, evaluate
 from unsilent.files import atomic_path
-from unsilent.media import read_audio
+from unsilent.media import drop_sound, read_audio
 from unsilent.synthesis import Synthesizer
 from unsilent.synthesis.files import Spoken, speak_file
-from unsilent.synthesis.silence import drop_sound
 from unsilent.training.plots import mel_figure, save_figure
 
 __all__ = ["METRICS", "Demonstration", "Figure", "demonstrate"]
@@ -68,9 +67,9 @@ def demonstrate(
     files = {what: output / name for what, name in names.items()}
     with atomic_path(files["original"]) as temporary:
         shutil.copyfile(example.path, temporary)
-    silent = drop_sound(example.path, files["silent"])
+    drop_sound(example.path, files["silent"])
     voice = model.voice_of(example.voice) if model.voices and example.voice is not None else None
-    done, speech = speak_file(model, silent, files["spoken"], voice=voice, on_frame=on_frame)
+    done, speech = speak_file(model, files["silent"], files["spoken"], voice=voice, on_frame=on_frame)
     assert speech is not None
     assert speech.mouth is not None
     speech.save(files["sound"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from unsilent.media.audio import read_audio
 from unsilent.media.container import MAX_SIDE, MediaInfo
 from unsilent.media.encoding import AUDIO_SUFFIXES, SYNTHETIC_TAG, write_audio
-from unsilent.media.mux import VIDEO_SUFFIXES, mux_speech
+from unsilent.media.mux import VIDEO_SUFFIXES, drop_sound, mux_speech
 from unsilent.media.video import probe, read_video
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SYNTHETIC_TAG",
     "VIDEO_SUFFIXES",
     "MediaInfo",
+    "drop_sound",
     "mux_speech",
     "probe",
     "read_audio",

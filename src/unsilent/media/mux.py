@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-__all__ = ["VIDEO_SUFFIXES", "PictureFormat", "mux_speech"]
+__all__ = ["VIDEO_SUFFIXES", "PictureFormat", "drop_sound", "mux_speech"]
 
 logger = logging.getLogger("unsilent.media")
 
@@ -186,19 +186,54 @@ def _copy(
             # Apple's players show no HEVC under FFmpeg's default tag, hev1.
             picture.codec_context.codec_tag = "hvc1"
         speech = _Sound(AudioEncoder(sink, kind.sound, rate), sound, rate)
-        demuxed = (packet for packet in packets(container, stream, Damage(source, "video")) if packet.size)
-        for packet, early in itertools.zip_longest(demuxed, times.first_dts):
-            dts = early if packet.dts is None else packet.dts
-            if packet.pts is None or dts is None:
-                raise ValueError("the file changed while it was read")
-            packet.pts -= times.start
-            packet.dts = dts - times.start
-            for spoken in speech.until(float(packet.dts * packet.time_base)):
+        for packet in _moved(packets(container, stream, Damage(source, "video")), times):
+            for spoken in speech.until(float((packet.dts or 0) * packet.time_base)):
                 sink.mux(spoken)
             packet.stream = picture
             sink.mux(packet)
         for spoken in speech.rest():
             sink.mux(spoken)
+
+
+def _moved(found: Iterable[Packet[VideoStream]], times: PacketTimes) -> Iterator[Packet[VideoStream]]:
+    """Packets with all their times, the first picture at 0."""
+    for packet, early in itertools.zip_longest((packet for packet in found if packet.size), times.first_dts):
+        dts = early if packet.dts is None else packet.dts
+        if packet.pts is None or dts is None:
+            raise ValueError("the file changed while it was read")
+        packet.pts -= times.start
+        packet.dts = dts - times.start
+        yield packet
+
+
+def drop_sound(video: str | Path, output: str | Path) -> None:
+    """Copy the picture of ``video``, packet by packet, without its sound: a talking clip becomes a silent one.
+
+    Args:
+        video: any file ``read_video`` reads.
+        output: .mp4, .m4v, .mov, .mkv, .webm or .avi. Appears whole or not at all.
+
+    Raises:
+        MediaError: ``video`` cannot be read, holds no picture, or one whose codec does not go into the output.
+        OutputError: the suffix is none of these, or the file cannot be written.
+    """
+    source, target = Path(video), Path(output)
+    kind = VIDEO_SUFFIXES.get(target.suffix.lower())
+    if kind is None:
+        raise OutputError(f"{target}: no video format has this suffix; use one of {' '.join(VIDEO_SUFFIXES)}")
+    times = packet_times(source, kind.container, kind.reorders) if probe(source).has_video else None
+    try:
+        with atomic_path(target) as temporary, open_media(source) as container:
+            stream = video_stream(container, source)
+            if times is None:
+                raise ValueError("its packets are not in order")
+            with av.open(str(temporary), "w", format=kind.container) as sink:
+                picture = sink.add_stream_from_template(stream, opaque=True)
+                for packet in _moved(packets(container, stream, Damage(source, "video")), times):
+                    packet.stream = picture
+                    sink.mux(packet)
+    except FFMPEG_ERRORS as error:
+        raise refusal(source, f"its picture cannot be copied into {target.suffix} ({error})") from error
 
 
 def _encode(

@@ -63,12 +63,12 @@ class Dropped:
     detail: str
 
 
-def prepare_clip(clip: Clip, fps: int = FPS) -> Row | Dropped:
+def prepare_clip(clip: Clip, fps: int = FPS, stride: int = 1) -> Row | Dropped:
     """Track the mouth, resample the sound, and pack both into one row.
 
     The row keeps T crops, ``fps`` a second by timestamp, and at most as much sound (T * 960 samples at 25 a second);
     sound beyond the picture is cut off, sound that ends before it is left as long as it is. A fault of the file is an
-    answer, not an exception.
+    answer, not an exception. ``stride`` is that of :func:`unsilent.face.stream_mouth`.
     """
     name = str(clip.path)
     try:
@@ -80,7 +80,7 @@ def prepare_clip(clip: Clip, fps: int = FPS) -> Row | Dropped:
             return Dropped(
                 clip.id, "too long", f"{name}: lasts {info.duration:.0f} s; cut it below {MAX_SECONDS:.0f} s"
             )
-        track = track_mouth(read_video(clip.path, fps), name=name)
+        track = track_mouth(read_video(clip.path, fps), name=name, stride=stride)
         samples = read_audio(clip.path, SAMPLE_RATE)
     except FaceError as error:
         return Dropped(clip.id, "no face", str(error))

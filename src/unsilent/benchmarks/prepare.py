@@ -6,13 +6,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unsilent.corpora import Clip
 from unsilent.face import track_mouth
 from unsilent.media import read_audio, read_video
-from unsilent.prepare import prepare_corpus
+from unsilent.prepare import prepare_clip, prepare_corpus
 from unsilent.workers import cores, one_thread_each
 
 __all__ = ["bench_prepare"]
@@ -20,11 +21,14 @@ __all__ = ["bench_prepare"]
 RATE = 24_000
 
 
-def bench_prepare(clips: Sequence[Clip], advance: Callable[[], object] = lambda: None) -> dict[str, Any]:
+def bench_prepare(
+    clips: Sequence[Clip], stride: int = 1, advance: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
     """Prepare clips into folders that are thrown away, with one process and with one a core.
 
     Args:
         clips: distinct, of one corpus; at least a few a core.
+        stride: as for `unsilent.prepare.prepare_clip`.
         advance: called once a clip and round.
 
     Returns:
@@ -36,12 +40,18 @@ def bench_prepare(clips: Sequence[Clip], advance: Callable[[], object] = lambda:
         CorpusError, MediaError, OutputError: the clips cannot be used.
     """
     with one_thread_each():
-        stages, frames = _stages(clips[: max(4, len(clips) // 8)])
+        stages, frames = _stages(clips[: max(4, len(clips) // 8)], stride)
     rounds: dict[str, dict[str, float]] = {}
     for workers in sorted({1, cores()}):
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            report = prepare_corpus(clips, Path(folder) / "shards", workers=workers, advance=advance)
+            report = prepare_corpus(
+                clips,
+                Path(folder) / "shards",
+                workers=workers,
+                prepare=partial(prepare_clip, stride=stride),
+                advance=advance,
+            )
             seconds = time.perf_counter() - started
         rounds[str(workers)] = {
             "seconds": seconds,
@@ -52,14 +62,14 @@ def bench_prepare(clips: Sequence[Clip], advance: Callable[[], object] = lambda:
     return {"clips": len(clips), "cores": cores(), "stages": stages, "workers": rounds, "scaling": last / first}
 
 
-def _stages(clips: Sequence[Clip]) -> tuple[dict[str, float], float]:
+def _stages(clips: Sequence[Clip], stride: int) -> tuple[dict[str, float], float]:
     """Frames a second of each stage, as the median over clips, and frames a clip."""
     decode, face, sound, counts = [], [], [], []
     for clip in clips:
         started = time.perf_counter()
         frames = list(read_video(clip.path))
         decoded = time.perf_counter()
-        track_mouth(frames, name=str(clip.path))
+        track_mouth(frames, name=str(clip.path), stride=stride)
         tracked = time.perf_counter()
         read_audio(clip.path, RATE)
         heard = time.perf_counter()

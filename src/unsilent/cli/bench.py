@@ -163,6 +163,7 @@ def prepare(
     corpus: Annotated[str, typer.Argument(help="grid, talker, folder ...")] = "grid",
     root: Annotated[Path, typer.Argument(help="Folder of the corpus.")] = GRID_CLIP.parent.parent,
     clips: Annotated[int, typer.Option(min=4, help="How many clips.")] = 48,
+    stride: Annotated[int, typer.Option(min=1, max=4, help="As for `unsilent prepare`.")] = 1,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -174,7 +175,7 @@ def prepare(
 
     chosen = open_corpus(corpus, root).clips(None)[:clips]
     with progress("Preparing", None, "clips") as task:
-        result = bench_prepare(chosen, advance=task.advance)
+        result = bench_prepare(chosen, stride, advance=task.advance)
     table = Table("", "frames/s", "clips/s", title=f"prepare {result['clips']} clips", title_justify="left")
     names = {"decode": "decode alone (reference)", "face": "track and crop alone", "sound": "sound alone"}
     for name, rate in result["stages"].items():

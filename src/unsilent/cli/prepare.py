@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from unsilent.corpora import Clip, Corpus
     from unsilent.corpora.registry import CorpusInfo
     from unsilent.files import RemoteTree
-    from unsilent.prepare import Report
+    from unsilent.prepare import Dropped, Report, Row
     from unsilent.workers import Engine
 
 __all__ = ["app", "speech"]
@@ -39,6 +40,16 @@ FpsOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; one a core by default, 0 works in this process.")
 ]
+StrideOption = Annotated[
+    int,
+    typer.Option(
+        "--stride",
+        min=1,
+        max=4,
+        help="Look for a calm face in every so-manieth frame only. 2, as speak does, is 1.7 times as "
+        "fast; the opening of the lips is interpolated.",
+    ),
+]
 EngineOption = Annotated[
     str, typer.Option("--engine", help="What runs the work: local, or ray (the cluster of RAY_ADDRESS).")
 ]
@@ -57,17 +68,18 @@ def _command(info: CorpusInfo) -> Any:
         split: SplitOption = None,
         speakers: SpeakersOption = None,
         fps: FpsOption = 25,
+        stride: StrideOption = 1,
         workers: WorkersOption = None,
         engine: EngineOption = "local",
         json_to: JsonOption = None,
         quiet: QuietOption = False,
     ) -> None:
-        from unsilent.prepare import open_tree
+        from unsilent.prepare import open_tree, prepare_clip
         from unsilent.workers import open_engine
 
         running, tree = open_engine(engine, workers), open_tree(root)
         corpus = info.open(root if tree is None else tree.folder)
-        _prepare(corpus, tree, out, split, speakers, fps, running, json_to)
+        _prepare(corpus, tree, out, split, speakers, partial(prepare_clip, fps=fps, stride=stride), running, json_to)
 
     single = typer.Typer(add_completion=False)
     single.command(name=info.name, help=_help(info), short_help=info.title)(prepare)
@@ -125,14 +137,12 @@ def _prepare(
     out: Path,
     splits: list[str] | None,
     speakers: str | None,
-    fps: int,
+    work: Callable[[Clip], Row | Dropped],
     engine: Engine,
     json_to: str | None,
 ) -> None:
-    from functools import partial
-
     from unsilent.files import url_of
-    from unsilent.prepare import prepare_clip, prepare_corpus
+    from unsilent.prepare import prepare_corpus
 
     chosen = None if speakers is None else {name.strip() for name in speakers.split(",") if name.strip()}
     clips = _select(corpus, splits, chosen)
@@ -142,7 +152,7 @@ def _prepare(
             out,
             engine=engine,
             trees=() if tree is None else (tree,),
-            prepare=partial(prepare_clip, fps=fps),
+            prepare=work,
             advance=task.advance,
         )
     _show(corpus, result, str(corpus.root) if tree is None else tree.url, url_of(out) or str(out), json_to)

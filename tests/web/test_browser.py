@@ -184,7 +184,7 @@ def test_one_of_two_faces_is_chosen_with_the_keyboard_on_a_phone(visit: Any, two
         visitor.upload(two_faces)
         visitor.status("2 faces found")
         faces = page.locator("#u-faces")
-        assert faces.get_by_role("radio").count() == 3
+        expect(faces.get_by_role("radio")).to_have_count(3)
         assert faces.get_by_role("radio", name="Automatic").is_checked()
         shown = page.evaluate(
             "[...document.querySelectorAll('#u-faces label')].map(l => getComputedStyle(l, '::before').backgroundImage)"

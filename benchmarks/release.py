@@ -2,8 +2,8 @@
 
     python benchmarks/release.py grid runs/grid-small/best --vocoder runs/vocoder-small/best --scores scores.json
 
-``--scores`` is what ``unsilent evaluate ... --json`` wrote for the model. A model without a vocoder of its own
-speaks through that of ``grid``.
+``--scores`` is what ``unsilent evaluate ... --json`` wrote for the model, or
+``benchmarks/copy_quality.py --json``. A model without a vocoder of its own speaks through that of ``grid``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
     measured: dict[str, object] = {}
     if arguments.scores:
         scores = json.loads(arguments.scores.read_text())
-        measured = {"split": scores["split"], **scores["systems"]["model"]}
+        measured = {"split": scores["split"], **scores["systems"]["model"]} if "systems" in scores else scores
     folder = SHIPPED / arguments.name
     licence = "Apache-2.0 (weights); the data under the licences named"
     release(

@@ -14,7 +14,7 @@ from unsilent.models import ReconstructorConfig, build_reconstructor
 from unsilent.models.config import VocoderConfig
 from unsilent.models.pretrained import SHIPPED, save_model
 from unsilent.models.vocoder import Vocoder
-from unsilent.synthesis import Synthesizer, WindowPlan, load, shipped_models
+from unsilent.synthesis import Synthesizer, WindowPlan, find_model, load, shipped_models
 from unsilent.synthesis.stream import STRIDE
 from unsilent.synthesis.windows import windowed_samples
 
@@ -159,3 +159,16 @@ def test_one_changed_byte_is_refused(tmp_path: Path) -> None:
 def test_synthesis_leaves_no_graph_behind(voice: Synthesizer) -> None:
     voice.speak_crops(np.zeros((6, 96, 96), np.uint8))
     assert torch.is_grad_enabled()
+
+
+def test_a_folder_of_the_same_name_does_not_hide_a_shipped_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grid").mkdir()
+    assert find_model("grid") == SHIPPED / "grid"
+    (tmp_path / "grid/best").mkdir()
+    (tmp_path / "grid/best/card.json").write_text("{}")
+    assert find_model("grid") == Path("grid/best")
+    (tmp_path / "mine").mkdir()
+    assert find_model("mine") == Path("mine")

@@ -95,11 +95,14 @@ def find_model(model: str | Path) -> Path:
         CheckpointError: there is none.
     """
     folder = Path(model)
-    if folder.is_dir():
-        best = folder / "best"
-        return best if not (folder / CARD).is_file() and (best / CARD).is_file() else folder
+    for place in (folder, folder / "best"):
+        if (place / CARD).is_file():
+            return place
+    # A folder that happens to have the name of a shipped model does not hide it.
     if str(model) in shipped_models():
         return SHIPPED / str(model)
+    if folder.is_dir():
+        return folder
     # A name below a folder that is here is a mistyped path, not a model of the hub.
     if is_hub_id(str(model)) and not folder.parent.is_dir():
         return download_model(str(model))

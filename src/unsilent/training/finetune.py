@@ -25,10 +25,8 @@ def start(model: Reconstructor, config: StartConfig) -> None:
     if config.source is None:
         return
     folder = Path(config.source)
-    if not folder.is_dir() and (SHIPPED / config.source / CARD).is_file():
-        folder = SHIPPED / config.source
-    if not (folder / CARD).is_file() and (folder / "best" / CARD).is_file():
-        folder = folder / "best"
+    places = (folder, folder / "best", SHIPPED / config.source)
+    folder = next((place for place in places if (place / CARD).is_file()), folder)
     if config.init == "model":
         init_from(model, folder)
     else:

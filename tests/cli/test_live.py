@@ -60,6 +60,12 @@ def test_what_is_no_video_is_refused() -> None:
         list(read_live("-", pipe=io.BytesIO(b"nothing to see here" * 100)))
 
 
+def test_a_file_is_no_camera(tmp_path: Path) -> None:
+    (tmp_path / "talk.mp4").touch()
+    with pytest.raises(MediaError, match=r"talk\.mp4: is a file, not a camera; leave --live out"):
+        list(read_live(str(tmp_path / "talk.mp4")))
+
+
 def test_a_camera_that_is_not_there_is_refused() -> None:
     with pytest.raises(MediaError, match="camera"):
         list(read_live("/dev/video77"))

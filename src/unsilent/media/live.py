@@ -80,6 +80,10 @@ def _open(source: str, pipe: BinaryIO | None) -> InputContainer:
     try:
         if source == PIPE:
             return av.open(pipe or sys.stdin.buffer, "r", options=_SOON)
+        if Path(source).is_file():
+            raise refusal(
+                Path(source), f"is a file, not a camera; leave --live out, or send it through a pipe: < {source}"
+            )
         kind, first = CAMERAS.get(platform.system(), ("", ""))
         if not kind or (source == WEBCAM and not first):
             raise refusal(Path(source), "name the camera, as in --live video=NAME, or send video through a pipe (-)")

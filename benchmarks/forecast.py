@@ -23,9 +23,13 @@ from unsilent.files import atomic_path
 from unsilent.study.runner import read_result
 
 BASIS = (
-    "Measured on GRID's speaker s1 ({clips} clips of s1-test, {seeds} training runs an amount), 51 words, a studio, "
+    "Measured on GRID's speaker s1 ({clips} clips of s1-test, {seeds} an amount), 51 words, a studio, "
     "training from scratch."
 )
+
+
+def _runs(number: int) -> str:
+    return "one training run or more" if number == 1 else f"{number} training runs or more"
 
 
 def points(study: Path) -> tuple[list[dict[str, float]], int, int]:
@@ -55,7 +59,7 @@ def main() -> None:
         sys.stdout.write(line + "\n")
     if given.write:
         rounded = [{name: round(value, 3) for name, value in point.items()} for point in found]
-        data = {"basis": BASIS.format(clips=clips, seeds=seeds), "points": rounded}
+        data = {"basis": BASIS.format(clips=clips, seeds=_runs(seeds)), "points": rounded}
         with atomic_path(Path(target.__file__).parent / target.FILE) as path:
             path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 

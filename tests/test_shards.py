@@ -14,9 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from unsilent.corpora.base import Word
@@ -26,8 +23,6 @@ from unsilent.shards import (
     SCHEMA,
     ShardReader,
     ShardWriter,
-    decode_audio,
-    decode_crops,
     encode_audio,
     encode_crops,
 )
@@ -69,67 +64,6 @@ def write(folder: Path, rows: list[dict[str, Any]], **limits: Any) -> list[Path]
         for item in rows:
             writer.write(item)
     return writer.finished
-
-
-# --- packing -------------------------------------------------------------------------------------------------------
-
-
-@given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 5), low=st.integers(0, 255), span=st.integers(0, 255))
-def test_crops_come_back_bit_for_bit(seed: int, frames: int, low: int, span: int) -> None:
-    high = min(255, low + span)
-    crops = np.random.default_rng(seed).integers(low, high + 1, (frames, 96, 96), dtype=np.uint8)
-    assert np.array_equal(decode_crops(encode_crops(crops), frames), crops)
-
-
-@given(hnp.arrays(np.int16, st.integers(1, 3000)), st.sampled_from([8000, 24_000, 48_000]))
-def test_16_bit_sound_comes_back_bit_for_bit(integers: NDArray[np.int16], rate: int) -> None:
-    sound = np.asarray(integers / np.float32(32768), np.float32)
-    packed = encode_audio(sound, rate)
-    assert np.array_equal(decode_audio(packed, len(sound)), sound)
-
-
-def test_sound_is_rounded_and_clipped() -> None:
-    sound = np.array([1.5, -1.5, 1.0, 0.4 / 32768, 0.6 / 32768], np.float32)
-    back = decode_audio(encode_audio(sound, 24_000), 5)
-    assert (back * 32768).tolist() == [32767, -32768, 32767, 0, 1]
-
-
-@pytest.mark.parametrize(
-    "crops",
-    [
-        np.zeros((0, 96, 96), np.uint8),
-        np.zeros((2, 88, 88), np.uint8),
-        np.zeros((96, 96), np.uint8),
-        np.zeros((1, 96, 96), np.float32),
-    ],
-)
-def test_other_crops_are_refused(crops: NDArray[Any]) -> None:
-    with pytest.raises(ShardError, match="give uint8"):
-        encode_crops(crops)
-
-
-@pytest.mark.parametrize("sound", [np.zeros((2, 5), np.float32), np.array([0.0, np.nan], np.float32)])
-def test_other_sound_is_refused(sound: NDArray[np.float32]) -> None:
-    with pytest.raises(ShardError, match="give mono samples"):
-        encode_audio(sound, 24_000)
-
-
-@given(st.binary(max_size=200))
-def test_junk_is_no_picture_and_no_sound(junk: bytes) -> None:
-    with pytest.raises(ShardError, match="clip: "):
-        decode_crops(junk, 1, "clip")
-    with pytest.raises(ShardError, match="clip: "):
-        decode_audio(junk, 1, "clip")
-
-
-def test_damaged_packing_is_named() -> None:
-    png, flac = encode_crops(crops_of(0, 4)), encode_audio(sound_of(0, 2000), 24_000)
-    for data, frames in ((png, 3), (png[: len(png) // 2], 4), (b"", 4)):
-        with pytest.raises(ShardError):
-            decode_crops(data, frames)
-    for data, samples in ((flac, 1999), (flac[: len(flac) // 2], 2000)):
-        with pytest.raises(ShardError):
-            decode_audio(data, samples)
 
 
 # --- write and read ------------------------------------------------------------------------------------------------

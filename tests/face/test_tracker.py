@@ -139,6 +139,12 @@ def test_with_a_stride_the_mesh_rests_in_the_frames_between(portrait: Any, looks
     assert len(looks) == 1 + states.count(False)  # a new face is looked at twice
 
 
+@pytest.mark.parametrize("stride", [0, -1, 5, 24])
+def test_a_stride_that_would_miss_the_searches_is_refused(stride: int) -> None:
+    with pytest.raises(ValueError, match="divisor of 12"):
+        FaceTracker(stride=stride)
+
+
 def test_a_face_that_moves_fast_is_looked_at_in_every_frame(portrait: Any) -> None:
     tracker = FaceTracker(stride=2)
     for frame in portrait.clip(20, shift=lambda index: (6.0 * abs(index - 10), 0.0)).frames:

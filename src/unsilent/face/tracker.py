@@ -79,9 +79,14 @@ class FaceTracker:
     Args:
         max_faces: how many faces to follow.
         stride: look at every ``stride``-th frame only, while all faces are in view and calm; a divisor of 12.
+
+    Raises:
+        ValueError: ``stride`` is none.
     """
 
     def __init__(self, max_faces: int = MAX_FACES, *, stride: int = 1) -> None:
+        if stride < 1 or _SEARCH_EVERY % stride:
+            raise ValueError(f"a stride of {stride}: give a divisor of {_SEARCH_EVERY}")
         try:
             self._networks = _idle.pop()
         except IndexError:

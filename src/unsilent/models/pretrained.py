@@ -34,6 +34,7 @@ __all__ = [
     "init_from",
     "load_reconstructor",
     "load_vocoder",
+    "model_folder",
     "read_card",
     "save_model",
 ]
@@ -124,6 +125,15 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("format") != 1 or not isinstance(card.get("config"), dict):
         raise CheckpointError(f"{path}: is not a model card that this version reads; copy the model again")
     return card
+
+
+def model_folder(name: str | Path) -> Path | None:
+    """Folder of a model: ``name`` itself, the best model of a run of that name, or the shipped one; None without any.
+
+    A folder without a card that happens to have the name of a shipped model does not hide it.
+    """
+    places = (Path(name), Path(name) / "best", SHIPPED / name)
+    return next((place for place in places if (place / CARD).is_file()), None)
 
 
 def load_reconstructor(

@@ -16,7 +16,7 @@ from unsilent.face import MouthFrame, MouthTrack
 from unsilent.features import MelConfig, log_mel
 from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.hub import download_model, is_hub_id
-from unsilent.models.pretrained import CARD, SHIPPED, load_reconstructor, load_vocoder
+from unsilent.models.pretrained import CARD, SHIPPED, load_reconstructor, load_vocoder, model_folder
 from unsilent.models.public_vocoders import PublicVocoder, mel_differences
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.models.video import centre_crop, resize_crops
@@ -95,12 +95,8 @@ def find_model(model: str | Path) -> Path:
         CheckpointError: there is none.
     """
     folder = Path(model)
-    for place in (folder, folder / "best"):
-        if (place / CARD).is_file():
-            return place
-    # A folder that happens to have the name of a shipped model does not hide it.
-    if str(model) in shipped_models():
-        return SHIPPED / str(model)
+    if (found := model_folder(folder)) is not None:
+        return found
     if folder.is_dir():
         return folder
     # A name below a folder that is here is a mistyped path, not a model of the hub.

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from unsilent.errors import CheckpointError
-from unsilent.models.pretrained import CARD, SHIPPED, init_from, load_reconstructor
+from unsilent.models.pretrained import init_from, load_reconstructor, model_folder
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.nn import ModalityBatchNorm
 from unsilent.training.recipe import OptimConfig, RateConfig, StartConfig
@@ -25,8 +25,7 @@ def start(model: Reconstructor, config: StartConfig) -> None:
     if config.source is None:
         return
     folder = Path(config.source)
-    places = (folder, folder / "best", SHIPPED / config.source)
-    folder = next((place for place in places if (place / CARD).is_file()), folder)
+    folder = model_folder(folder) or folder
     if config.init == "model":
         init_from(model, folder)
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.face.conftest import portrait, talking_video
 
+from unsilent.benchmarks.peer import PEER_VOCODERS
 from unsilent.benchmarks.speak import STAGES, matrix_peak
 from unsilent.cli import main
 
@@ -31,8 +32,16 @@ def test_stages_add_up(
         assert set(row["stages"]) == set(STAGES)
         # What no stage is charged for (opening the file, copying arrays) must stay small.
         assert 0.6 < sum(row["shares"].values()) < 1.1
-    assert result["reference"]["matrix_product_gflops"] > 0
-    assert "GFLOP/s" in capsys.readouterr().out
+    reference = result["reference"]
+    assert reference["matrix_product_gflops"] > 0
+    assert 0 < reference["decode_seconds"] < result["small"]["seconds"]
+    assert set(reference["peers"]) == set(PEER_VOCODERS)
+    for row in reference["peers"].values():
+        assert row["stages"]["face"] == 0
+        assert sum(row["stages"].values()) == pytest.approx(row["seconds"], rel=0.3)
+    shown = capsys.readouterr().out
+    assert "GFLOP/s" in shown
+    assert all(f"peer, {name}" in shown for name in PEER_VOCODERS)
 
 
 def test_a_missing_clip_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,9 @@ from unsilent.media import SYNTHETIC_TAG, probe, read_audio, read_video, write_a
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Download, Page
 
+# A browser that hangs would hold its fixtures for ever after a time-out's signal: this ends the whole run, with stacks.
+pytestmark = pytest.mark.timeout(600, method="thread")
+
 SOUND = 1e-3
 PATIENCE = 240_000.0
 """Milliseconds: the machine may be busy with other things."""
@@ -184,7 +187,7 @@ def test_one_of_two_faces_is_chosen_with_the_keyboard_on_a_phone(visit: Any, two
         visitor.upload(two_faces)
         visitor.status("2 faces found")
         faces = page.locator("#u-faces")
-        expect(faces.get_by_role("radio")).to_have_count(3)
+        expect(faces.get_by_role("radio")).to_have_count(3, timeout=PATIENCE)
         assert faces.get_by_role("radio", name="Automatic").is_checked()
         shown = page.evaluate(
             "[...document.querySelectorAll('#u-faces label')].map(l => getComputedStyle(l, '::before').backgroundImage)"
@@ -203,6 +206,8 @@ def test_one_of_two_faces_is_chosen_with_the_keyboard_on_a_phone(visit: Any, two
 
 
 def test_what_is_no_video_gets_one_line(visit: Any, faceless: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
     notes = tmp_path / "notes.mp4"
     notes.write_text("not a video " * 500)
     with visit(DESKTOP, "dark") as visitor:
@@ -213,8 +218,8 @@ def test_what_is_no_video_gets_one_line(visit: Any, faceless: Path, tmp_path: Pa
         visitor.status("notes.mp4: is not a readable video")
         page.click("#u-speak")
         visitor.status("notes.mp4: is not a readable video")
-        assert page.get_by_role("alert").filter(has_text="notes.mp4").count() == 1
-        assert page.locator(".toast-body:visible").count() == 0
+        expect(page.get_by_role("alert").filter(has_text="notes.mp4")).to_have_count(1, timeout=PATIENCE)
+        expect(page.locator(".toast-body:visible")).to_have_count(0, timeout=PATIENCE)
         assert "Traceback" not in page.content()
         visitor.picture("desktop-dark-error")
         page.locator("#u-video").get_by_label("Clear").or_(page.locator("#u-video [aria-label=Clear]")).first.click()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from unsilent.benchmarks.peer import PEER_VOCODERS, Peer
 from unsilent.config import load_recipe
-from unsilent.media import probe
+from unsilent.media import probe, read_video
 from unsilent.models import Vocoder, build_reconstructor
 from unsilent.models.config import VocoderConfig
 from unsilent.synthesis import Synthesizer, load
@@ -37,6 +39,9 @@ def matrix_peak(size: int = 1536, repeats: int = 5) -> float:
 def bench_speak(video: Path, model: str, repeats: int = 7, engine: str = "torch") -> dict[str, Any]:
     """Measure whole `speak` calls, from file to file, face tracking and muxing included.
 
+    Beside them, in turn: a peer's pipeline in plain PyTorch, random weights, with each of `PEER_VOCODERS`; a loop that
+    only decodes the video; and the largest rate of a matrix product.
+
     Args:
         video: a clip; 3 s is what others report.
         model: the shipped model to measure; ``paper-s`` with random weights is measured beside it.
@@ -51,28 +56,62 @@ def bench_speak(video: Path, model: str, repeats: int = 7, engine: str = "torch"
     loading = time.perf_counter() - started
     recipe = load_recipe("paper-s", TrainRecipe)
     large = Synthesizer(build_reconstructor(recipe.model), recipe.model, Vocoder(VocoderConfig()), {"name": "paper-s"})
-    voices = {"small": shipped}
+    voices = {"small": shipped, "paper-s": large}
     if engine != "torch":
         voices[f"small, {engine}"] = load(model, engine=engine)
-    measured = _measure(voices, video, repeats)
+    names = {name: "random weights" if voice is large else shipped.name for name, voice in voices.items()}
+    peers = {name: Peer(name) for name in PEER_VOCODERS}
+    seconds = probe(video).duration
+    measured, reference = _measure(voices, peers, video, repeats)
     measured["small"]["load_seconds"] = loading
     return {
-        "video": {"file": video.name, "seconds": probe(video).duration},
+        "video": {"file": video.name, "seconds": seconds},
         "threads": torch.get_num_threads(),
-        **{name: {"model": shipped.name, "engine": voices[name].engine, **row} for name, row in measured.items()},
-        "paper-s": {"model": "random weights", "engine": "torch", **_measure({"": large}, video, repeats)[""]},
-        "reference": {"matrix_product_gflops": matrix_peak()},
+        **{name: {"model": names[name], "engine": voices[name].engine, **row} for name, row in measured.items()},
+        "reference": {"matrix_product_gflops": matrix_peak(), **reference},
     }
 
 
-def _measure(voices: dict[str, Synthesizer], video: Path, repeats: int) -> dict[str, dict[str, Any]]:
-    """Figures of each voice; they take turns, so that what else the machine does falls on all alike."""
+def _measure(
+    voices: dict[str, Synthesizer], peers: dict[str, Peer], video: Path, repeats: int
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Figures of each voice and of the references; all take turns, so that what else the machine does falls on all."""
     runs: dict[str, list[Spoken]] = {name: [] for name in voices}
+    others: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
+    decoding: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(repeats + 1):
             for name, voice in voices.items():
                 runs[name].append(speak_file(voice, video, Path(folder) / f"spoken{number}.mp4")[0])
-    return {name: _figures(done) for name, done in runs.items()}
+            for name, peer in peers.items():
+                others[name].append(peer.speak(video, Path(folder) / f"peer{number}.wav"))
+            decoding.append(_seconds(lambda: sum(1 for _ in read_video(video))))
+    figures = {name: _figures(done) for name, done in runs.items()}
+    length = runs["small"][0].seconds
+    reference = {
+        name: _peer_figures(done, length) | {"parameters": peers[name].parameters} for name, done in others.items()
+    }
+    return figures, {"decode_seconds": statistics.median(decoding[1:]), "peers": reference}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _peer_figures(runs: list[dict[str, float]], length: float) -> dict[str, Any]:
+    medians = {name: statistics.median(run[name] for run in runs[1:]) for name in runs[0]}
+    whole = medians.pop("whole")
+    stages = {name: medians.get(name, 0.0) for name in STAGES}
+    shares = {name: value / whole for name, value in stages.items()}
+    return {
+        "rtf": whole / length,
+        "seconds": whole,
+        "first_seconds": runs[0]["whole"],
+        "stages": stages,
+        "shares": shares,
+    }
 
 
 def _figures(runs: list[Spoken]) -> dict[str, Any]:

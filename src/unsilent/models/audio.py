@@ -1,17 +1,51 @@
 """Raw waveform to one vector a video frame: the encoder of pre-training on speech alone.
 
-Shapes: B batch, T video frames, N = 960 T samples, C channels, D width.
+Shapes: B batch, T video frames, N = 960 T samples, C channels, D width, K bands.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unsilent.models.config import AudioEncoderConfig
-from unsilent.nn import ResidualBlock1d
+from unsilent.features import MelConfig, mel_filterbank, stft_magnitude
+from unsilent.models.config import AudioEncoderConfig, FilterbankConfig
+from unsilent.nn import ModalityBatchNorm, ResidualBlock1d
 
-__all__ = ["AudioEncoder"]
+__all__ = ["AudioEncoder", "Filterbank"]
+
+
+class Filterbank(nn.Module):
+    """Waveform to the logarithm of learnt bands of its spectrum, each normalised over time.
+
+    The bands begin as those of a mel spectrogram and are learnt with the rest. Convolutions on the waveform itself have
+    to find such bands first, which on a small machine they do not. Our choice.
+    """
+
+    window: Tensor
+
+    def __init__(self, config: FilterbankConfig, sample_rate: int, *, split_norm: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        mel = MelConfig.model_construct(
+            sample_rate=sample_rate, n_fft=config.n_fft, n_mels=config.bands, f_min=0.0, f_max=sample_rate / 2
+        )
+        self.bands = nn.Parameter(mel_filterbank(mel).clone())
+        self.norm = ModalityBatchNorm(config.bands, split=split_norm)
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+
+    def forward(self, samples: Tensor, mask: Tensor) -> Tensor:
+        """(B, N) and mask (B, N / hop) to (B, K, N / hop), zero where padded; step k is centred on its own samples."""
+        hop, n_fft = self.config.hop_length, self.config.n_fft
+        side = (n_fft - hop) // 2
+        padded = functional.pad(samples, (side, n_fft - hop - side))
+        # In float32 also under mixed precision: quiet bands would be lost.
+        with torch.autocast(samples.device.type, enabled=False):
+            magnitude = stft_magnitude(padded.float(), n_fft, hop, self.window)
+            level = torch.log((self.bands.abs() @ magnitude).clamp(min=self.config.floor))
+        out: Tensor = self.norm(level, mask, "audio") * mask[:, None].to(level.dtype)
+        return out
 
 
 class AudioEncoder(nn.Module):
@@ -19,20 +53,22 @@ class AudioEncoder(nn.Module):
 
     Every stage is a strided convolution whose kernel is twice its stride, and a residual block; the product of the
     strides is the samples of a video frame. A bottleneck of few values a frame follows, without which copying sound
-    would be trivial. The receptive field is bounded: with the default kernel, six frames either way. The layout is our
-    choice.
+    would be trivial. The receptive field is bounded: with the default kernel, six frames either way, or seven with a
+    `Filterbank` in front, at whose rate two stages of stride 2 begin. The layout is our choice.
     """
 
-    def __init__(self, config: AudioEncoderConfig, *, split_norm: bool = True) -> None:
+    def __init__(self, config: AudioEncoderConfig, sample_rate: int = 24_000, *, split_norm: bool = True) -> None:
         super().__init__()
-        self.config = config
+        self.config, front = config, config.filterbank
+        self.filterbank = Filterbank(front, sample_rate, split_norm=split_norm) if front else None
         self.down, self.blocks = nn.ModuleList(), nn.ModuleList()
-        channels = 1
+        channels = front.bands if front else 1
         for stride, width in zip(config.strides, config.widths, strict=True):
             self.down.append(nn.Conv1d(channels, width, 2 * stride, stride))
             self.blocks.append(ResidualBlock1d(width, config.kernel, split_norm=split_norm))
             channels = width
         self.squeeze = nn.Linear(channels, config.bottleneck)
+        self.norm = ModalityBatchNorm(config.bottleneck, split=split_norm) if config.normalised else None
         self.dropout = nn.Dropout(config.dropout)
         self.project = nn.Linear(config.bottleneck, config.out_width)
 
@@ -48,13 +84,20 @@ class AudioEncoder(nn.Module):
         """
         rate = self.config.samples_per_frame
         fine = mask.repeat_interleave(rate, dim=1)
-        y = (samples * fine.to(samples.dtype))[:, None]
+        samples = samples * fine.to(samples.dtype)
+        if self.filterbank is not None:
+            rate //= self.filterbank.config.hop_length
+            y = self.filterbank(samples, mask.repeat_interleave(rate, dim=1))
+        else:
+            y = samples[:, None]
         for stride, down, block in zip(self.config.strides, self.down, self.blocks, strict=True):
             rate //= stride
             keep = mask.repeat_interleave(rate, dim=1)
             # Half a stride on the left, the rest on the right: output k is centred on its own samples.
             y = functional.silu(down(functional.pad(y, (stride // 2, stride - stride // 2))))
             y = block(y * keep[:, None].to(y.dtype), keep, "audio")
-        squeezed = self.dropout(self.squeeze(y.transpose(1, 2)))
-        out: Tensor = self.project(squeezed) * mask[..., None].to(y.dtype)
+        squeezed = self.squeeze(y.transpose(1, 2))
+        if self.norm is not None:
+            squeezed = self.norm(squeezed.transpose(1, 2), mask, "audio").transpose(1, 2)
+        out: Tensor = self.project(self.dropout(squeezed)) * mask[..., None].to(y.dtype)
         return out

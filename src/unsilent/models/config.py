@@ -79,12 +79,34 @@ class VideoEncoderConfig(RecipeModel):
         return size
 
 
+class FilterbankConfig(RecipeModel):
+    """Learnt bands of a short-time spectrum, as a first layer on the waveform."""
+
+    bands: int = Field(80, ge=1)
+    """They begin as triangles on the mel scale."""
+    n_fft: int = Field(1024, ge=2, multiple_of=2)
+    """Samples of the Hann window."""
+    hop_length: int = Field(240, ge=1)
+    """Samples a step of the bands."""
+    floor: float = Field(1e-5, gt=0)
+    """Amplitudes below it are taken for it, before the logarithm."""
+
+    @model_validator(mode="after")
+    def _check(self) -> FilterbankConfig:
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length {self.hop_length} must not be larger than n_fft {self.n_fft}")
+        return self
+
+
 class AudioEncoderConfig(RecipeModel):
     """A 1-D residual network on the raw waveform, one vector a video frame."""
 
     input: Literal["audio"] = "audio"
+    filterbank: FilterbankConfig | None = None
+    """What stands before the first stage; nothing, if None."""
     strides: tuple[Positive, ...] = Field((5, 4, 4, 4, 3), min_length=1)
-    """Strides of the stages, whose product is the samples of a video frame (960 at 24 kHz and 25 fps)."""
+    """Strides of the stages; their product, times the filterbank's hop, is the samples of a video frame (960 at 24 kHz
+    and 25 fps)."""
     widths: tuple[Positive, ...] = (16, 32, 64, 128, 192)
     """Channels of the stages."""
     kernel: int = Field(5, ge=1)
@@ -95,6 +117,8 @@ class AudioEncoderConfig(RecipeModel):
     """Width of the vector for a frame."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """On the bottleneck."""
+    normalised: bool = False
+    """Batch-norm on the bottleneck, so that its quieter values are learnt as fast as its louder ones."""
 
     @model_validator(mode="after")
     def _check(self) -> AudioEncoderConfig:
@@ -106,7 +130,7 @@ class AudioEncoderConfig(RecipeModel):
     @property
     def samples_per_frame(self) -> int:
         """Samples that become one vector."""
-        return math.prod(self.strides)
+        return math.prod(self.strides) * (self.filterbank.hop_length if self.filterbank else 1)
 
 
 class ConformerConfig(RecipeModel):

@@ -98,7 +98,7 @@ def build_reconstructor(config: ReconstructorConfig) -> Reconstructor:
 def _build_encoder(config: ReconstructorConfig) -> nn.Module:
     if isinstance(config.encoder, VideoEncoderConfig):
         return VideoEncoder(config.encoder)
-    return AudioEncoder(config.encoder, split_norm=config.split_norm)
+    return AudioEncoder(config.encoder, config.mel.sample_rate, split_norm=config.split_norm)
 
 
 def _build_decoder(config: ReconstructorConfig) -> nn.Module:

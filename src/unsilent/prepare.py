@@ -75,7 +75,8 @@ def prepare_clip(clip: Clip, fps: int = FPS, stride: int = 1) -> Row | Dropped:
         digest = sha256_file(clip.path)
         info = probe(clip.path)
         if not info.has_video or not info.has_audio:
-            return Dropped(clip.id, "no sound" if info.has_video else "no picture", f"{name}: has no such stream")
+            missing = "no sound" if info.has_video else "no picture"
+            return Dropped(clip.id, missing, f"{name}: holds {missing}")
         if info.duration > MAX_SECONDS:
             return Dropped(
                 clip.id, "too long", f"{name}: lasts {info.duration:.0f} s; cut it below {MAX_SECONDS:.0f} s"

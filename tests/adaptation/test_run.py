@@ -78,6 +78,36 @@ def test_a_folder_of_clips_becomes_a_model_and_the_same_command_goes_on(
     )
 
 
+def test_time_ends_training_at_once_and_its_own_test_clips_are_known(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = saved(tmp_path / "lips", CONFIG), tmp_path / "out"
+    command = ["adapt", str(mine), "--from", str(source), "-o", str(out), "--workers", "0", "--hours", "0"]
+    assert main([*command, "--json", str(tmp_path / "out.json")]) == 0
+    done = json.loads((tmp_path / "out.json").read_text())
+    assert (done["steps"], done["flat"]) == (1, False)
+    assert done["before"] == pytest.approx(done["report"]["systems"]["before"]["estoi"]["mean"], abs=1e-6)
+    said = capsys.readouterr()
+    assert "what training starts from has ESTOI" in said.out
+    assert "too early to say" in said.err
+    assert "step 1: estimated ESTOI" in said.err
+    assert main([*command, "--json", str(tmp_path / "out.json")]) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["steps"] == 2
+    capsys.readouterr()
+
+    card = json.loads((out / "run" / "best" / "card.json").read_text())
+    assert card["judged_on"] == sorted({row["id"] for row in done["report"]["clips"]})
+    options = ["--model", str(out / "run"), "--systems", "real", "--metrics", "stoi", "--workers", "0"]
+    scored = tmp_path / "scored.json"
+    assert main(["evaluate", "folder", str(mine), *options, "--split", "test", "--json", str(scored)]) == 0
+    assert [row["id"] for row in json.loads(scored.read_text())["clips"]] == card["judged_on"]
+    assert "was not adapted to" in capsys.readouterr().out
+    assert main(["evaluate", "folder", str(mine), *options, "--json", str(scored)]) == 0
+    assert len(json.loads(scored.read_text())["clips"]) == CLIPS
+    learnt = CLIPS - len(card["judged_on"])
+    assert f"may have learnt from {learnt} of these {CLIPS} clips" in capsys.readouterr().err
+
+
 def test_what_reads_lips_is_taken_over_whole_and_learns_gently(tmp_path: Path) -> None:
     lips, speech_only = saved(tmp_path / "lips", CONFIG), saved(tmp_path / "speech", SPEECH)
     whole = adapted_recipe(str(lips), tmp_path / "shards", 80)
@@ -121,10 +151,11 @@ def test_mistakes_get_one_line(
         folder.mkdir()
         for number in range(5):
             (folder / f"{number}.mp4").write_bytes(talking_video.read_bytes())
-        said = "no usable clip is left for train and val and test (5 no sound); add clips"
+        said = "none of its clips can be used (5 no sound); record clips that show one face and have sound"
     elif kind == "override":
         options, said = [*options, "--set", "run.epoch=3"], "run.epoch"
     assert main(["adapt", str(folder), *options, "-o", str(tmp_path / "out"), "--workers", "0"]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert said in lines[-1]
     assert not (tmp_path / "out" / "run").exists()
+    assert not (tmp_path / "out" / "shards").exists()

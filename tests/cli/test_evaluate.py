@@ -73,7 +73,7 @@ def test_limit_spreads_and_drops_what_cannot_be_shuffled(corpus: Path, capsys: p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metrics", "mos"], "mos: choose from stoi"),
+        (["--metrics", "mos"], "mos: no such metric; choose from stoi"),
         (["--systems", "psychic"], "psychic: no such system"),
         (["--systems", "model,shuffled", "--limit", "1"], "cannot be shuffled"),
     ],
@@ -185,7 +185,7 @@ def test_sounds_of_another_program(wavs: tuple[Path, Path], tmp_path: Path, caps
     [
         (["--grammar", "folder"], "folder: no corpus of this name has a grammar"),
         (["--text", "nothing.tsv"], "nothing.tsv: is neither a file nor a folder"),
-        (["--metrics", "mos"], "mos: choose from"),
+        (["--metrics", "mos"], "mos: no such metric; choose from"),
     ],
 )
 def test_mistakes_with_wavs_are_one_line(

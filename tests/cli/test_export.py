@@ -62,14 +62,15 @@ def test_speaking_by_either_engine_is_the_same(folder: Path, talking_video: Path
         (["export", "onnx", "nobody", "x.onnx"], "no such model"),
         (["export", "onnx", "m", "file"], "is a file"),
         (["export", "onnx", "m", "file/x.onnx"], "file"),
-        (["speak", "x.mp4", "--engine", "tensor"], "no such engine"),
-        (["speak", "x.mp4", "--model", "missing.onnx"], "missing.onnx"),
+        (["speak", "talking.mp4", "--engine", "tensor"], "no such engine"),
+        (["speak", "talking.mp4", "--model", "missing.onnx"], "missing.onnx"),
     ],
 )
 def test_mistakes_are_one_line(
-    folder: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, arguments: list[str], says: str, talking_video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("file").write_text("x")
+    Path("talking.mp4").write_bytes(talking_video.read_bytes())
     assert main([*arguments, "-q"]) == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ")

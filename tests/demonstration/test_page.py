@@ -43,4 +43,5 @@ def test_what_is_missing_is_said_and_nothing_is_taken_for_markup(shown: Demonstr
     text = files["page"].read_text(encoding="utf-8")
     assert "<script" not in text
     assert "pystoi is &lt;missing&gt;" in text
-    assert "<td>missing</td>" in text
+    assert "<td>STOI (0 to 1)</td>" not in text
+    assert "Not measured: STOI (0 to 1)." in text

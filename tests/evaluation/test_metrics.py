@@ -210,7 +210,7 @@ def test_missing_package_is_a_missing_metric(name: str, package: str, monkeypatc
     monkeypatch.setitem(sys.modules, package, None)
     found = measure(name, speech(0.5), speech(0.5))
     assert found.value is None
-    assert "pip install unsilent[eval]" in str(found.reason)
+    assert "pip install 'unsilent[eval]'" in str(found.reason)
 
 
 def test_unknown_metric_is_an_error() -> None:

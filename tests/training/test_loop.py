@@ -120,6 +120,23 @@ def test_resumed_run_is_bit_identical(tmp_path: Path, stops: tuple[int, ...]) ->
     assert everything(tmp_path / "straight")["step"] == 9
 
 
+def test_time_that_is_over_ends_a_run_after_the_step_and_loses_nothing(tmp_path: Path) -> None:
+    straight, late = trainer(tmp_path / "straight", Line()), trainer(tmp_path / "late", Line())
+    left = iter([False, False, False, True])
+    late.overdue = lambda: next(left)
+    late.fit()
+    found = everything(tmp_path / "late")
+    assert found["step"] == 4
+    judged = [json.loads(line) for line in (tmp_path / "late" / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in judged if row["group"] == "validation"][-1] == 4
+    straight.fit()
+    trainer(tmp_path / "late", Line()).fit()
+    whole, resumed = everything(tmp_path / "straight"), everything(tmp_path / "late")
+    # Judged once more than the other, it may have kept another model for the best; what learns is the same.
+    del whole["best"], resumed["best"]
+    assert_same(resumed, whole)
+
+
 def test_different_seeds_differ(tmp_path: Path) -> None:
     trainer(tmp_path / "a", Line()).fit()
     trainer(tmp_path / "b", Line(), run=RUN.model_copy(update={"seed": 1})).fit()

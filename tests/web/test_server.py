@@ -180,7 +180,7 @@ FORMS: dict[str, Callable[[Path, Path], Form]] = {
 
 KINDS = {
     "text": (422, "clip.mp4: is not a readable video"),
-    "empty": (422, "no video was sent"),
+    "empty": (422, "the video that was sent is empty; copy or export it again"),
     "cut": (422, "clip.mp4: "),
     "no face": (422, "no face found"),
     "large": (413, "larger than 2 MB"),

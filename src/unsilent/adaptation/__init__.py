@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unsilent.adaptation.clips import MINIMUM, divide
+from unsilent.adaptation.clips import JUDGED_ON, MINIMUM, divide
 from unsilent.adaptation.forecast import Forecast
 from unsilent.adaptation.run import Adapted, adapt, adapted_recipe
 
-__all__ = ["MINIMUM", "Adapted", "Forecast", "adapt", "adapted_recipe", "divide"]
+__all__ = ["JUDGED_ON", "MINIMUM", "Adapted", "Forecast", "adapt", "adapted_recipe", "divide"]

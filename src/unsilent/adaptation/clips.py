@@ -10,7 +10,10 @@ from typing import Final
 from unsilent.corpora.base import Clip
 from unsilent.errors import CorpusError
 
-__all__ = ["MINIMUM", "divide"]
+__all__ = ["JUDGED_ON", "MINIMUM", "divide"]
+
+JUDGED_ON: Final = "judged_on"
+"""Key of an adapted model's card: ids of the clips that it never learnt from."""
 
 MINIMUM: Final = 5
 """Clips without which nothing could be learnt, chosen and judged apart from each other."""

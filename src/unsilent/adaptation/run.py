@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from unsilent.adaptation.clips import divide
+from unsilent.adaptation.clips import JUDGED_ON, divide
 from unsilent.adaptation.forecast import Forecast, forecast
 from unsilent.config import dump_recipe, load_recipe
 from unsilent.corpora import Clip, FolderCorpus
@@ -46,8 +47,14 @@ class Watch(Protocol):
     def stage(self, name: str, total: int | None) -> Callable[[], object]:
         """A stage begins; what is returned is called at each of ``total`` items (unknown if None)."""
 
-    def expect(self, forecast: Forecast) -> None:
-        """What is to be expected of the clips, known before training begins."""
+    def expect(self, forecast: Forecast, before: float | None) -> None:
+        """What is to be expected of the clips, and the ESTOI of what training starts from, where that reads lips."""
+
+    def learn(self, hours: float | None) -> Callable[[int], object]:
+        """Training begins, with so many hours left; what is returned is called with the step after each."""
+
+    def judged(self, step: int, estoi: float) -> None:
+        """After so many steps the model has this estimated ESTOI on clips that choose when to end."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,10 @@ class Adapted:
     steps: int
     flat: bool
     """It had stopped getting better; otherwise time was over before."""
+    rising: bool
+    """The last of several judgements was the best."""
+    before: float | None
+    """ESTOI of what it started from, if that reads lips, on the clips of the report."""
     dropped: dict[str, int]
     """Clips that could not be used, by reason."""
     report: Report
@@ -87,7 +98,8 @@ def adapt(
             or one that reads lips already (all of it is).
         watch: told how far it is.
         overrides: ``key=value`` changes of the recipe ``adapt``.
-        hours: the longest that training may take, not counting what an earlier call took.
+        hours: the longest that training may take, not counting what an earlier call took; the judgement that ends it
+            comes on top.
         workers: processes that prepare; one a core if None.
 
     Raises:
@@ -100,27 +112,36 @@ def adapt(
     advance = watch.stage("Preparing", len(clips))
     prepared = prepare_corpus(clips, output / "shards", workers=workers, advance=advance)
     minutes, count = _check(output / "shards", root, prepared)
-    watch.expect(forecast(minutes))
+    kept = [clip for clip in clips if clip.split == "test"]
+    before = _before(source, kept, watch)
+    watch.expect(forecast(minutes), before)
+    _learn(adapted_recipe(source, output / "shards", count, overrides), output / "run", hours, watch)
+    _say(output / "run" / "best", source, minutes, kept)
+    report = _measure(source, output / "run", kept, watch)
+    curve = read_curve(output / "run", "estoi")
+    rising = len(curve) > 1 and curve[-1][1] == min(loss for _, loss in curve)
+    flat = _flat(output / "run")
+    return Adapted(output / "run", minutes, count, curve[-1][0], flat, rising, before, prepared.reasons, report)
+
+
+def _learn(recipe: TrainRecipe, run: Path, hours: float | None, watch: Watch) -> None:
     ended = time.monotonic() + 3600 * hours if hours is not None else None
-    tick = watch.stage("Training", None)
+    tick = watch.learn(hours)
 
     def on_step(step: int, total: int, metrics: dict[str, float]) -> None:
-        tick()
+        tick(step)
 
-    train(
-        adapted_recipe(source, output / "shards", count, overrides),
-        output / "run",
-        on_step=on_step,
-        stop=lambda step: _flat(output / "run") or (ended is not None and time.monotonic() > ended),
-    )
-    _say(output / "run" / "best", source, minutes)
-    report = _measure(source, output / "run", [clip for clip in clips if clip.split == "test"], watch)
-    steps = read_curve(output / "run", "estoi")[-1][0]
-    return Adapted(output / "run", minutes, count, steps, _flat(output / "run"), prepared.reasons, report)
+    def stop(step: int) -> bool:
+        if curve := read_curve(run, "estoi"):
+            watch.judged(curve[-1][0], 1 - curve[-1][1])
+        return _flat(run)
+
+    overdue = None if ended is None else (lambda: time.monotonic() > ended)
+    train(recipe, run, on_step=on_step, stop=stop, overdue=overdue)
 
 
-def _say(best: Path, source: str, minutes: float) -> None:
-    """Complete the card of the adapted model: whose voice, from what, under which terms."""
+def _say(best: Path, source: str, minutes: float, kept: Sequence[Clip]) -> None:
+    """Complete the card of the adapted model: whose voice, from what, under which terms, and what may judge it."""
     before = read_card(find_model(source))
     amend_card(
         best,
@@ -133,6 +154,7 @@ def _say(best: Path, source: str, minutes: float) -> None:
             f"{before.get('name', source)}: {before.get('licence', 'licence not stated')}",
             "limits": "knows one person's face and voice and the kind of sentences in the clips; speaks for anybody "
             "else in that voice: not without that person's consent",
+            JUDGED_ON: [clip.id for clip in kept],
         },
     )
 
@@ -187,8 +209,13 @@ def _check(shards: Path, root: Path, prepared: Prepared) -> tuple[float, int]:
     reader = ShardReader(shards) if prepared.written + prepared.skipped else None
     found = {name: reader.splits.count(name) if reader else 0 for name in ("train", "val", "test")}
     missing = [name for name, number in found.items() if not number]
-    if reader is None or missing:
-        why = ", ".join(f"{number} {reason}" for reason, number in prepared.reasons.items()) or "none was dropped"
+    why = ", ".join(f"{number} {reason}" for reason, number in prepared.reasons.items()) or "none was dropped"
+    if reader is None:
+        shutil.rmtree(shards)
+        raise CorpusError(
+            f"{root}: none of its clips can be used ({why}); record clips that show one face and have sound"
+        )
+    if missing:
         raise CorpusError(f"{root}: no usable clip is left for {' and '.join(missing)} ({why}); add clips")
     training = reader.select("train")
     seconds = float(training.frames.sum()) / training[0].fps
@@ -199,6 +226,20 @@ def _check(shards: Path, root: Path, prepared: Prepared) -> tuple[float, int]:
 
 def _flat(run: Path) -> bool:
     return is_flat([1 - loss for _, loss in read_curve(run, "estoi")], PATIENCE, LEAST_GAIN)
+
+
+def _before(source: str, clips: Sequence[Clip], watch: Watch) -> float | None:
+    """ESTOI of what training starts from, if that reads lips."""
+    _, before, _ = load_reconstructor(find_model(source))
+    if before.encoder.input != "video":
+        return None
+    advance = watch.stage("Measuring what it starts from", len(clips))
+    loaded, _ = load_clips(clips, cache=cache_folder("crops"))
+    voice = load(find_model(source))
+    systems = {"before": lambda clip: voice.speak_crops(clip.crops).samples}
+    report = evaluate(systems, loaded, ["estoi"], corpus="folder", split="test", advance=advance)
+    interval = report.systems["before"]["estoi"].interval
+    return None if interval is None else interval.mean
 
 
 def _measure(source: str, run: Path, clips: Sequence[Clip], watch: Watch) -> Report:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unsilent.cli.common import JsonOption, QuietOption, console, emit_json, progress, report
+from unsilent.cli.common import JsonOption, QuietOption, console, emit_json, is_quiet, progress, report
 
 if TYPE_CHECKING:
     from unsilent.adaptation import Adapted, Forecast
@@ -32,9 +32,7 @@ def adapt(
     ] = None,
     hours: Annotated[
         float | None,
-        typer.Option(
-            "--hours", min=0, help="The longest to train, looked at after every judgement; until it is flat by default."
-        ),
+        typer.Option("--hours", min=0, help="The longest to train; until it has stopped getting better by default."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that prepare; one a core by default.")
@@ -59,25 +57,52 @@ class _Stages(ExitStack):
         self._json_to = json_to
         self.forecast: Forecast | None = None
 
-    def expect(self, forecast: Forecast) -> None:
+    def expect(self, forecast: Forecast, before: float | None) -> None:
         self.close()
         self.forecast = forecast
-        report(self._json_to).print(forecast.sentence(), markup=False)
+        screen = report(self._json_to)
+        screen.print(forecast.sentence(), markup=False)
+        if before is not None:
+            screen.print(
+                f"what training starts from has ESTOI {before:.2f} already, on clips that are kept for judging"
+            )
 
     def stage(self, name: str, total: int | None) -> Callable[[], object]:
         self.close()
-        return self.enter_context(progress(name, total, "steps" if total is None else "clips")).advance
+        return self.enter_context(progress(name, total, "clips")).advance
+
+    def learn(self, hours: float | None) -> Callable[[int], object]:
+        self.close()
+        limit = "" if hours is None else f", {60 * hours:.0f} min at most"
+        task = self.enter_context(progress(f"Training{limit}", None, "steps"))
+        done = 0
+
+        def tick(step: int) -> None:
+            nonlocal done
+            if done == 0 and step > 1:
+                task.restart(step - 1)
+            done = step
+            task.advance()
+
+        return tick
+
+    def judged(self, step: int, estoi: float) -> None:
+        if not is_quiet():
+            console.print(f"step {step}: estimated ESTOI {estoi:.3f}", markup=False)
 
 
 def _show(done: Adapted, forecast: Forecast | None, json_to: str | None) -> None:
     from rich.table import Table
+
+    from unsilent.evaluation.tables import missing_lines
 
     screen = report(json_to)
     screen.print(f"learnt from {done.clips} clips, {done.minutes:.1f} min, in {done.steps} steps")
     for reason, number in done.dropped.items():
         screen.print(f"not used: {number} clips, {reason}", markup=False)
     if not done.flat:
-        console.print("note: it was still getting better; the same command goes on")
+        how = "while it was getting better" if done.rising else "too early to say whether it gets better"
+        console.print(f"note: time was over {how}; the same command goes on")
     metrics = next(iter(done.report.systems.values()))
     table = Table(
         "", *done.report.systems, title=f"{len(done.report.texts)} clips it never learnt from", title_justify="left"
@@ -87,6 +112,13 @@ def _show(done: Adapted, forecast: Forecast | None, json_to: str | None) -> None
         values = ["missing" if cell.interval is None else f"{cell.interval.mean:.3f}" for cell in cells]
         table.add_row(metric, *values)
     screen.print(table)
+    for line in missing_lines(done.report):
+        screen.print(line, markup=False)
+    reached = done.report.systems["model"]["estoi"].interval
+    if done.before is not None and reached is not None and reached.mean <= done.before:
+        console.print(
+            "note: it is no better than what it started from on these clips: let it go on, or give it more clips"
+        )
     screen.print(f"now: unsilent speak VIDEO --model {done.model}", markup=False, soft_wrap=True)
     emit_json(
         {
@@ -95,6 +127,7 @@ def _show(done: Adapted, forecast: Forecast | None, json_to: str | None) -> None
             "clips": done.clips,
             "steps": done.steps,
             "flat": done.flat,
+            "before": done.before,
             "dropped": done.dropped,
             "forecast": forecast,
             "report": done.report.as_dict(),

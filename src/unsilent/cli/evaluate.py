@@ -15,6 +15,8 @@ from unsilent.cli.corpora import corpora_group
 from unsilent.cli.evaluate_options import MarkdownOption, Options, command_line, names, rich_table, with_options
 
 if TYPE_CHECKING:
+    from unsilent.corpora import Clip
+    from unsilent.corpora.base import Corpus
     from unsilent.corpora.registry import CorpusInfo
     from unsilent.evaluation import EvalClip, Report, Speaker, System
     from unsilent.evaluation.protocol import Copier
@@ -116,7 +118,10 @@ def _corpus(
     from unsilent.evaluation.protocol import usual_systems
 
     corpus = open_corpus(info.name, root)
-    picked = _spread(corpus.clips(asked.split, speakers=speakers or None), options.limit)
+    every, kept_apart = _clips(
+        corpus, asked.split, speakers or None, models.reads_lips if info.name == "folder" else None
+    )
+    picked = _spread(every, options.limit)
     chosen = wanted or usual_systems(a2a=models.says_again is not None)
     measured = _check_metrics(options)
     speaker, copier, card = _load_models(models, chosen)
@@ -134,8 +139,35 @@ def _corpus(
     notes = [f"{note}: {number} clips" for note, number in corpus.notes.items()]
     if not info.tested_on_real:
         notes.append(_untested(info))
+    if kept_apart is not None:
+        notes.append(kept_apart)
     asked = replace(asked, grammar=corpus.grammar, model=card, left_out=left_out, notes=notes)
     _evaluate(systems, clips, asked, options)
+
+
+def _clips(
+    corpus: Corpus, split: str | None, speakers: list[str] | None, model: str | None
+) -> tuple[list[Clip], str | None]:
+    """The clips of a split; of a model that was adapted to this folder, those that it never learnt from are its test.
+
+    Returns:
+        The clips, and what has to be said of them.
+    """
+    from unsilent.adaptation import JUDGED_ON
+    from unsilent.models.pretrained import read_card
+    from unsilent.synthesis import find_model
+
+    kept = set(read_card(find_model(model)).get(JUDGED_ON, ())) if model else set()
+    own = [clip for clip in corpus.clips(None, speakers=speakers) if clip.id in kept] if kept else []
+    if not own:
+        return list(corpus.clips(split, speakers=speakers)), None
+    if split == "test":
+        return own, f"the test clips are the {len(own)} that {model} was not adapted to"
+    clips = list(corpus.clips(split, speakers=speakers))
+    learnt = sum(clip.id not in kept for clip in clips)
+    note = f"{model} may have learnt from {learnt} of these {len(clips)} clips: --split test takes those it did not"
+    _log.warning("%s", note)
+    return clips, note
 
 
 @app.command()

@@ -104,8 +104,12 @@ def _speak_here(
     json_to: str | None,
 ) -> None:
     """Speak videos one after the other; one that cannot be spoken does not keep the others from it."""
+    from unsilent.files import is_url
+    from unsilent.media import probe
     from unsilent.synthesis import load
 
+    if not many and not is_url(pairs[0][0]):
+        probe(pairs[0][0])  # a mistake is told before the model is loaded
     synthesizer = load(model, engine=engine)
     told = synthesizer.voice_of(voice) if voice is not None else None
     results: list[dict[str, Any]] = []

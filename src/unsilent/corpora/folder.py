@@ -84,7 +84,12 @@ class FolderCorpus:
         clips = [self._clip(path, stems) for path in self._paths]
         chosen = [c for c in clips if split in (None, c.split) and (speakers is None or c.speaker in speakers)]
         if not chosen:
-            raise CorpusError(f"{self.root}: holds no clip of split {split or 'any'} and those speakers; choose others")
+            asked = [f"split {split}"] * bool(split) + [f"speakers {', '.join(speakers or ())}"] * bool(speakers)
+            splits, people = sorted({str(c.split) for c in clips}), sorted({str(c.speaker) for c in clips})
+            raise CorpusError(
+                f"{self.root}: holds no clip of {' and '.join(asked) or 'any kind'}; there are splits "
+                f"{', '.join(splits)}, speakers {', '.join(people[:5])}"
+            )
         return sorted(chosen, key=lambda clip: clip.id)
 
     def _clip(self, path: Path, stems: Counter[str]) -> Clip:

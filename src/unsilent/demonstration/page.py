@@ -61,6 +61,7 @@ footer { margin-top: 2rem; opacity: .7; font-size: .875rem; }
 $rows
 </tbody>
 </table>
+$unmeasured
 <p><small>The ceiling is the true mel spectrogram through the same vocoder: a perfect reading of the lips.
 One clip is no measurement: <code>unsilent evaluate</code> makes those.</small></p>
 <figure><img src="$picture" alt="The mouth over time, the true mel spectrogram and the spoken one below each other">
@@ -88,7 +89,10 @@ def write_page(shown: Demonstration, model: Synthesizer) -> None:
         heard=heard,
         about=escape(shown.example.about),
         aspect=f"{width} / {height}",
-        rows="\n".join(_row(LABELS[name], figure, name) for name, figure in shown.metrics.items()),
+        rows="\n".join(_row(LABELS[name], fig, name) for name, fig in shown.metrics.items() if fig.value is not None),
+        unmeasured="\n".join(
+            _unmeasured(LABELS[name], fig) for name, fig in shown.metrics.items() if fig.value is None
+        ),
         seconds=f"{shown.done.seconds:.1f}",
         elapsed=f"{shown.done.elapsed:.1f}",
         rtf=f"{shown.done.elapsed / shown.done.seconds:.2f}",
@@ -107,8 +111,11 @@ def _size(shown: Demonstration) -> tuple[int, int]:
 
 def _row(label: str, figure: Figure, name: str) -> str:
     cells = (_number(value, name) for value in (figure.value, figure.ceiling))
-    why = f" <small>({escape(figure.reason)})</small>" if figure.reason else ""
-    return f"<tr><td>{label}{why}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return f"<tr><td>{label}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _unmeasured(label: str, figure: Figure) -> str:
+    return f"<p><small>Not measured: {label}. {escape(figure.reason or '')}</small></p>"
 
 
 def _number(value: float | None, name: str) -> str:

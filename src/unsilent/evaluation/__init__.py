@@ -1,6 +1,6 @@
 """Measuring systems: metrics, recognisers, protocols, intervals, published figures, and the report.
 
-The packages behind the metrics are optional (``pip install unsilent[eval]``); a metric whose package is missing is
+The packages behind the metrics are optional (``pip install 'unsilent[eval]'``); a metric whose package is missing is
 missing from the report, with that reason.
 """
 

@@ -11,7 +11,7 @@ from unsilent.errors import EvaluationError
 
 __all__ = ["REMEDY", "installed_version", "require"]
 
-REMEDY: Final = "pip install unsilent[eval]"
+REMEDY: Final = "pip install 'unsilent[eval]'"
 
 _DISTRIBUTIONS: Final = {
     "faster_whisper": "faster-whisper",

@@ -126,7 +126,9 @@ def check_metrics(names: Sequence[str]) -> tuple[str, ...]:
     """
     unknown = [name for name in names if name not in ALL_METRICS]
     if unknown or not names:
-        raise EvaluationError(f"{', '.join(unknown) or 'no metric'}: choose from {', '.join(ALL_METRICS)}")
+        raise EvaluationError(
+            f"{', '.join(unknown) or 'no metric'}: no such metric; choose from {', '.join(ALL_METRICS)}"
+        )
     return tuple(name for name in ALL_METRICS if name in names)
 
 

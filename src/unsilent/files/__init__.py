@@ -1,6 +1,6 @@
 """Files: written whole or not at all, named by content, on this machine or at a URL."""
 
-from unsilent.files.local import atomic_path, cache_folder, sha256_file
+from unsilent.files.local import atomic_path, cache_folder, check_place, sha256_file
 from unsilent.files.remote import (
     RemoteFile,
     RemoteTree,
@@ -21,6 +21,7 @@ __all__ = [
     "Staging",
     "atomic_path",
     "cache_folder",
+    "check_place",
     "fetched",
     "is_url",
     "kept",

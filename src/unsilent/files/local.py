@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unsilent.errors import OutputError
 
-__all__ = ["atomic_path", "cache_folder", "sha256_file"]
+__all__ = ["atomic_path", "cache_folder", "check_place", "sha256_file"]
 
 
 @contextmanager
@@ -28,6 +28,7 @@ def atomic_path(output: str | Path) -> Iterator[Path]:
     target = Path(output)
     temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}.partial{target.suffix}")
     try:
+        check_place(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise OutputError(f"{target}: is a folder; name a file to write")
@@ -43,6 +44,19 @@ def atomic_path(output: str | Path) -> Iterator[Path]:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error}); choose another place") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_place(output: Path) -> None:
+    """See before long work whether ``output`` can be written.
+
+    Raises:
+        OutputError: what would be its folder is a file, or is not ours to write to.
+    """
+    above = next(parent for parent in (*output.absolute().parents,) if parent.exists())
+    if not above.is_dir():
+        raise OutputError(f"{output}: {above.name} is a file, not a folder; choose another place")
+    if not os.access(above, os.W_OK):
+        raise OutputError(f"{output}: {above} cannot be written to; choose another place")
 
 
 def cache_folder(name: str) -> Path:

@@ -152,7 +152,7 @@ def load_reconstructor(
     config = _config(folder, card, ReconstructorConfig, ("reconstructor",))
     if source not in (None, config.encoder.input):
         raise CheckpointError(
-            f"{folder}: its model reads {config.encoder.input} ({config.path}), {source} is needed here"
+            f"{folder}: its model reads {config.encoder.input} ({config.path}), {source} is needed here; name another"
         )
     model = _loaded(folder, card, lambda: build_reconstructor(config))
     return model, config, card

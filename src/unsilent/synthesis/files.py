@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from unsilent.errors import MediaError, OutputError
-from unsilent.files import is_url, list_files, local_copy, url_of, written
+from unsilent.files import check_place, is_url, list_files, local_copy, url_of, written
 from unsilent.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES, mux_speech, probe, write_audio
 from unsilent.synthesis.reference import Voice
 from unsilent.synthesis.speech import Speech
@@ -67,7 +67,7 @@ def find_videos(inputs: Sequence[Path]) -> list[Path]:
             if file.suffix.lower() in READ_SUFFIXES and not file.stem.endswith(SPOKEN)
         )  # fmt: skip
         if not inside:
-            raise MediaError(f"{url or path}: holds no video ({' '.join(sorted(READ_SUFFIXES))})")
+            raise MediaError(f"{url or path}: holds no video ({' '.join(sorted(READ_SUFFIXES))}); name another folder")
         found += inside
     return found
 
@@ -87,7 +87,8 @@ def output_path(video: Path, output: Path | None, *, audio_only: bool, many: boo
         many: several videos are spoken, so ``output`` must be a folder.
 
     Raises:
-        OutputError: ``output`` is the input itself, or one file for several videos.
+        OutputError: ``output`` is the input itself, one file for several videos, or at a place where nothing can be
+            written.
     """
     suffix = ".wav" if audio_only else video.suffix.lower() if video.suffix.lower() in VIDEO_SUFFIXES else ".mp4"
     name = f"{video.stem}{SPOKEN}{suffix}"
@@ -106,6 +107,8 @@ def output_path(video: Path, output: Path | None, *, audio_only: bool, many: boo
         raise OutputError(f"{target}: is no audio file; with --audio-only use one of {' '.join(AUDIO_SUFFIXES)}")
     if target.exists() and video.exists() and target.samefile(video):
         raise OutputError(f"{target}: is the input itself; name another output")
+    if not is_url(target):
+        check_place(target)
     return target
 
 

@@ -111,6 +111,8 @@ class Trainer(Generic[Batch]):
         on_step: called with (step, total, metrics) after every step, for a progress bar.
         stop: asked in the main process, with the step, when the run begins or resumes and after every validation; True
             ends it there.
+        overdue: asked in the main process after every step, where given; True has the run judged, saved and ended
+            there.
         renew: brings the recipe of a checkpoint into the form of ``recipe``: settings that have come up since get
             their defaults.
     """
@@ -125,9 +127,10 @@ class Trainer(Generic[Batch]):
         accelerator: Accelerator,
         on_step: Callable[[int, int, Metrics], None] = lambda step, total, metrics: None,
         stop: Callable[[int], bool] = lambda step: False,
+        overdue: Callable[[], bool] | None = None,
         renew: Callable[[dict[str, Any]], dict[str, Any]] = lambda old: old,
     ) -> None:
-        self.stop, self.renew = stop, renew
+        self.stop, self.overdue, self.renew = stop, overdue, renew
         self.task, self.run, self.optim, self.recipe, self.folder = task, run, optim, recipe, folder
         self.accelerator, self.on_step = accelerator, on_step
         self._main = accelerator.is_main_process
@@ -166,11 +169,12 @@ class Trainer(Generic[Batch]):
                 self.on_step(self.step, order.total, metrics)
                 if self.step % self.run.log_every == 0:
                     self._log(writer, "train", metrics)
-                if self.step % every == 0 or self.step == order.total:
+                late = self._late()
+                if late or self.step % every == 0 or self.step == order.total:
                     best_metrics = self._validate(writer, best_metrics)
                     self._save()
                     saved_at = time.monotonic()
-                    if self._stopped():
+                    if self._stopped() or late:
                         break
                 elif self._agreed(time.monotonic() - saved_at > 60 * self.run.checkpoint_minutes):
                     self._save()
@@ -183,6 +187,10 @@ class Trainer(Generic[Batch]):
     def _stopped(self) -> bool:
         """Whether the caller wants no more steps; the same answer in every process."""
         return any(gathered(float(self._main and self.step > 0 and self.stop(self.step)), self.accelerator.device))
+
+    def _late(self) -> bool:
+        """Whether time is over; the same answer in every process."""
+        return self.overdue is not None and any(gathered(float(self._main and self.overdue()), self.accelerator.device))
 
     def _order(self) -> StepOrder:
         if isinstance(self.task, Ordered):

@@ -73,6 +73,7 @@ def train(
     on_load: Callable[[], None] | None = None,
     on_step: Callable[[int, int, Metrics], None] = lambda step, total, metrics: None,
     stop: Callable[[int], bool] = lambda step: False,
+    overdue: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Train, or go on with what ``folder`` holds, and return the best validation metrics.
 
@@ -82,6 +83,7 @@ def train(
         on_load: called after every recording that is read into memory.
         on_step: called with (step, total, metrics) after every step.
         stop: asked, with the step, after every validation; True ends the run there.
+        overdue: asked after every step, where given; True has the run judged, saved and ended there.
 
     Raises:
         ShardError, CheckpointError, TrainingError: see there; what was trained stays.
@@ -90,7 +92,16 @@ def train(
     if not accelerator.is_main_process:
         on_step = lambda step, total, metrics: None  # noqa: E731
     trainer: Trainer[Any] = Trainer(
-        task, recipe.run, recipe.optim, dump_recipe(recipe), folder, accelerator, on_step, stop, partial(_renew, recipe)
+        task,
+        recipe.run,
+        recipe.optim,
+        dump_recipe(recipe),
+        folder,
+        accelerator,
+        on_step,
+        stop,
+        overdue,
+        partial(_renew, recipe),
     )
     return trainer.fit()
 

@@ -97,9 +97,7 @@ async def _speak(service: Service, request: Request, session: Any, received: Rec
     kind = given.get("as", "video")
     if kind not in _KINDS:
         raise Refused(422, f"as: one of {', '.join(_KINDS)}")
-    video, voice = _file(received, "video"), _file(received, "voice")
-    if video is None:
-        raise Refused(422, "no video was sent; send the file as the form's field video")
+    video, voice = _video(received), _file(received, "voice")
     messages = service.speak(
         session, video.path, video.name, face=_face(given), model=given.get("model"),
         voice=voice.path if voice else None, voice_name=voice.name if voice else "",
@@ -114,10 +112,17 @@ async def _speak(service: Service, request: Request, session: Any, received: Rec
 
 
 async def _faces(service: Service, request: Request, session: Any, received: Received, stack: ExitStack) -> Response:
-    video = _file(received, "video")
-    if video is None:
-        raise Refused(422, "no video was sent; send the file as the form's field video")
+    video = _video(received)
     return JSONResponse(await _last(request, service.faces(session, video.path, video.name)))
+
+
+def _video(received: Received) -> File:
+    found = _file(received, "video")
+    if found is not None:
+        return found
+    if any(file.field == "video" and file.name for file in received.files):
+        raise Refused(422, "the video that was sent is empty; copy or export it again")
+    raise Refused(422, "no video was sent; send the file as the form's field video")
 
 
 def _file(received: Received, field: str) -> File | None:

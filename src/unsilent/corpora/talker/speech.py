@@ -32,7 +32,7 @@ SYNTHESISER: Final = "hibari-tts 0.2.1, voice heart (Apache-2.0)"
 MODEL_SHA256: Final = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
 """Of ``hibari.onnx`` in hibari-tts 0.2.1; the name of the durations below is that file's own."""
 _DURATIONS: Final = "/Cast_32_output_0"
-_REMEDY: Final = "pip install unsilent[talker]"
+_REMEDY: Final = "pip install 'unsilent[talker]'"
 _LETTER_A: Final = "[a](/ˈA/)"
 """How hibari is told the pronunciation of a word."""
 _MARKS: Final = "".join(PAUSES)

@@ -48,7 +48,11 @@ def _prose(path: Path) -> str:
 def _commands(path: Path) -> Iterator[list[str]]:
     """Words after ``unsilent`` of every command in a block, and of every one in the prose that begins with it."""
     blocks = [(language, text.splitlines()) for language, text in _blocks(path) if language != "python"]
-    # In a transcript, lines without a prompt are what was printed.
+    # In a transcript, lines without a prompt are what was printed; a mistyped command is answered by its next line.
+    blocks = [
+        (language, [line for line, after in pairwise([*lines, ""]) if not after.startswith("error: No such ")])
+        for language, lines in blocks
+    ]
     lines = [line for language, text in blocks for line in text if language != "console" or line.startswith("$ ")]
     lines += re.findall(r"`([^`\n]+)`", _prose(path))
     for line in lines:

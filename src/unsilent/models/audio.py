@@ -5,6 +5,8 @@ Shapes: B batch, T video frames, N = 960 T samples, C channels, D width, K bands
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,7 +15,7 @@ from unsilent.features import MelConfig, mel_filterbank, stft_magnitude
 from unsilent.models.config import AudioEncoderConfig, FilterbankConfig
 from unsilent.nn import ModalityBatchNorm, ResidualBlock1d
 
-__all__ = ["AudioEncoder", "Filterbank"]
+__all__ = ["AudioEncoder", "Filterbank", "cosine_code"]
 
 
 class Filterbank(nn.Module):
@@ -48,13 +50,35 @@ class Filterbank(nn.Module):
         return out
 
 
+def cosine_code(bands: int, steps: int, values: int) -> Tensor:
+    """Weights (values, bands, steps) of a discrete cosine transform over both, the smoothest patterns first.
+
+    Neighbouring bands and steps are alike; what these patterns find in them is not. A code of them is therefore close
+    to that of as many principal components, and, once normalised, no part of it is learnt later than another.
+    """
+    of_bands, of_steps = _cosines(bands), _cosines(steps)
+    # A pattern that turns once within a video frame counts as one that turns so often over all bands.
+    turns = values / 4
+    order = sorted((step * turns + band, step, band) for step in range(steps) for band in range(bands))[:values]
+    return torch.stack([of_bands[band][:, None] * of_steps[step][None] for _, step, band in order])
+
+
+def _cosines(size: int) -> Tensor:
+    """Orthonormal DCT-II, (size, size): patterns in rows."""
+    at = (torch.arange(size) + 0.5)[None] * torch.arange(size)[:, None] * math.pi / size
+    scale = torch.full((size, 1), math.sqrt(2 / size))
+    scale[0] = math.sqrt(1 / size)
+    return scale * torch.cos(at)
+
+
 class AudioEncoder(nn.Module):
     """A 1-D residual network on the raw waveform, in place of the video encoder.
 
     Every stage is a strided convolution whose kernel is twice its stride, and a residual block; the product of the
     strides is the samples of a video frame. A bottleneck of few values a frame follows, without which copying sound
     would be trivial. The receptive field is bounded: with the default kernel, six frames either way, or seven with a
-    `Filterbank` in front, at whose rate two stages of stride 2 begin. The layout is our choice.
+    `Filterbank` in front, at whose rate two stages of stride 2 begin. A path from the bands straight to the bottleneck,
+    which begins as `cosine_code`, then spares the stages to learn what is linear. The layout is our choice.
     """
 
     def __init__(self, config: AudioEncoderConfig, sample_rate: int = 24_000, *, split_norm: bool = True) -> None:
@@ -69,6 +93,12 @@ class AudioEncoder(nn.Module):
             channels = width
         self.squeeze = nn.Linear(channels, config.bottleneck)
         self.norm = ModalityBatchNorm(config.bottleneck, split=split_norm) if config.normalised else None
+        self.direct: nn.Conv1d | None = None
+        if front is not None:
+            steps = math.prod(config.strides)
+            self.direct = nn.Conv1d(front.bands, config.bottleneck, steps, steps, bias=False)
+            with torch.no_grad():
+                self.direct.weight.copy_(cosine_code(front.bands, steps, config.bottleneck))
         self.dropout = nn.Dropout(config.dropout)
         self.project = nn.Linear(config.bottleneck, config.out_width)
 
@@ -87,7 +117,7 @@ class AudioEncoder(nn.Module):
         samples = samples * fine.to(samples.dtype)
         if self.filterbank is not None:
             rate //= self.filterbank.config.hop_length
-            y = self.filterbank(samples, mask.repeat_interleave(rate, dim=1))
+            y = bands = self.filterbank(samples, mask.repeat_interleave(rate, dim=1))
         else:
             y = samples[:, None]
         for stride, down, block in zip(self.config.strides, self.down, self.blocks, strict=True):
@@ -97,6 +127,8 @@ class AudioEncoder(nn.Module):
             y = functional.silu(down(functional.pad(y, (stride // 2, stride - stride // 2))))
             y = block(y * keep[:, None].to(y.dtype), keep, "audio")
         squeezed = self.squeeze(y.transpose(1, 2))
+        if self.direct is not None:
+            squeezed = squeezed + self.direct(bands).transpose(1, 2)
         if self.norm is not None:
             squeezed = self.norm(squeezed.transpose(1, 2), mask, "audio").transpose(1, 2)
         out: Tensor = self.project(self.dropout(squeezed)) * mask[..., None].to(y.dtype)

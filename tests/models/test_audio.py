@@ -9,7 +9,7 @@ from tests.models.small import unsettle
 from unsilent.config import validate_recipe
 from unsilent.errors import RecipeError
 from unsilent.features import MelConfig, log_mel
-from unsilent.models.audio import AudioEncoder, Filterbank
+from unsilent.models.audio import AudioEncoder, Filterbank, cosine_code
 from unsilent.models.config import AudioEncoderConfig, FilterbankConfig, ReconstructorConfig
 from unsilent.nn import length_mask
 
@@ -85,6 +85,16 @@ def test_bands_begin_as_a_mel_spectrogram() -> None:
         )
 
 
+def test_the_straight_path_begins_as_an_orthonormal_code() -> None:
+    code = cosine_code(80, 4, 64).flatten(1)
+    torch.testing.assert_close(code @ code.T, torch.eye(64), atol=1e-5, rtol=0)
+    # Smooth spectra that change slowly, which is what speech has, come back from far fewer values than they have.
+    bands, steps = torch.linspace(0, 1, 80)[:, None], torch.linspace(0, 1, 4)[None]
+    smooth = (torch.sin(7 * bands + 2 * steps) + bands * steps).flatten()
+    assert (code.T @ (code @ smooth) - smooth).norm() < 0.03 * smooth.norm()
+    assert torch.equal(cosine_code(5, 2, 10).flatten(1) @ cosine_code(5, 2, 10).flatten(1).T > 0.5, torch.eye(10) > 0)
+
+
 def test_bands_of_silence_and_of_a_shout_are_finite() -> None:
     model = AudioEncoder(BANDS).eval()
     with torch.inference_mode():
@@ -96,6 +106,9 @@ def test_strides_must_make_a_video_frame() -> None:
     bands = {"input": "audio", "filterbank": {"hop_length": 240}}
     with pytest.raises(RecipeError, match=r"is 480, a video frame is 960 samples"):
         validate_recipe({"encoder": {**bands, "strides": [2], "widths": [4]}}, ReconstructorConfig, "recipe")
+    wide = {**bands, "filterbank": {"bands": 4}, "strides": [2, 2], "widths": [4, 4], "bottleneck": 17}
+    with pytest.raises(RecipeError, match="must not be wider than the 16 bands of a video frame"):
+        validate_recipe({"encoder": wide}, ReconstructorConfig, "recipe")
     with pytest.raises(RecipeError, match="must not be larger than n_fft"):
         validate_recipe({"encoder": {**bands, "filterbank": {"n_fft": 64}}}, ReconstructorConfig, "recipe")
     with pytest.raises(RecipeError, match=r"is 480, a video frame is 960 samples"):

@@ -125,6 +125,8 @@ class AudioEncoderConfig(RecipeModel):
         if len(self.strides) != len(self.widths):
             raise ValueError("strides and widths must be of the same length")
         _check_odd(self.kernel)
+        if self.filterbank and self.bottleneck > (there := self.filterbank.bands * math.prod(self.strides)):
+            raise ValueError(f"bottleneck {self.bottleneck} must not be wider than the {there} bands of a video frame")
         return self
 
     @property

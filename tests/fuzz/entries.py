@@ -86,7 +86,9 @@ def model(given: Path, output: Path) -> None:
     except UnsilentError:
         load_vocoder(given)
         return
-    reconstructor(torch.zeros(1, 2, 16, 16, dtype=torch.uint8), torch.ones(1, 2, dtype=torch.bool))
+    hears = reconstructor.modality == "audio"
+    given_to_it = torch.zeros(1, 1920) if hears else torch.zeros(1, 2, 16, 16, dtype=torch.uint8)
+    reconstructor(given_to_it, torch.ones(1, 2, dtype=torch.bool))
 
 
 def run(given: Path, output: Path) -> None:

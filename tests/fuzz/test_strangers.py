@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tests.fuzz.harness import Worker
 from tests.models.small import CONFIG, reconstructor
 
 from unsilent.files import sha256_file
+from unsilent.models import build_reconstructor
+from unsilent.models.config import AudioEncoderConfig, FilterbankConfig
 from unsilent.models.pretrained import CARD, WEIGHTS, save_model
 
 
@@ -135,20 +137,28 @@ def test_cards_that_name_code_files_or_addresses(value: Any, worker: Worker, tmp
             assert worker.run("model", folder, tmp_path / "output").verdict == "refused"
 
 
+def _with_a_giant(config: dict[str, Any], number: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The settings, each time with another number, or list of numbers, that is gigantic; and its name."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from ((name, {**config, key: inner}) for name, inner in _with_a_giant(value, number))
+        elif (isinstance(value, int) and not isinstance(value, bool)) or isinstance(value, list):
+            yield key, {**config, key: [number] * len(value) if isinstance(value, list) else number}
+
+
 @pytest.mark.parametrize("number", [10**6 + 1, 10**9 + 1, 2**31 - 1, 2**40 + 1, 2**62])
 def test_settings_of_a_giant_take_no_memory(number: int, worker: Worker, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    save_model(folder, reconstructor(), CONFIG, {"name": "tiny"})
-    card = json.loads((folder / CARD).read_text())
-    for part in ("mel", "encoder", "temporal", "decoder"):
-        for key, value in card["config"][part].items():
-            if (isinstance(value, int) and not isinstance(value, bool)) or isinstance(value, list):
-                giant = [number] * len(value) if isinstance(value, list) else number
-                config = {**card["config"], part: {**card["config"][part], key: giant}}
-                (folder / CARD).write_text(json.dumps({**card, "config": config}))
-                outcome = worker.run("model", folder, tmp_path / "output")
-                # These two alone make no other network.
-                assert outcome.verdict == "refused" or key in ("chunk", "history"), (part, key, outcome)
+    bands = FilterbankConfig(bands=4, n_fft=64, hop_length=60)
+    hears = AudioEncoderConfig(filterbank=bands, strides=(4, 4), widths=(2, 2), bottleneck=2, out_width=8)
+    for settings in (CONFIG, CONFIG.model_copy(update={"encoder": hears})):
+        save_model(folder, build_reconstructor(settings), settings, {"name": "tiny"})
+        card = json.loads((folder / CARD).read_text())
+        for key, config in _with_a_giant(card["config"], number):
+            (folder / CARD).write_text(json.dumps({**card, "config": config}))
+            outcome = worker.run("model", folder, tmp_path / "output")
+            # These two alone make no other network.
+            assert outcome.verdict == "refused" or key in ("chunk", "history"), (key, outcome)
 
 
 def test_an_archive_with_a_program_is_only_unpacked(worker: Worker, tmp_path: Path) -> None:

@@ -33,7 +33,10 @@ class Filterbank(nn.Module):
         mel = MelConfig.model_construct(
             sample_rate=sample_rate, n_fft=config.n_fft, n_mels=config.bands, f_min=0.0, f_max=sample_rate / 2
         )
-        self.bands = nn.Parameter(mel_filterbank(mel).clone())
+        # Empty first: a network that is larger than its weights is refused before it fills memory.
+        self.bands = nn.Parameter(torch.empty(config.bands, config.n_fft // 2 + 1))
+        with torch.no_grad():
+            self.bands.copy_(mel_filterbank(mel))
         self.norm = ModalityBatchNorm(config.bands, split=split_norm)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 

@@ -82,9 +82,9 @@ class VideoEncoderConfig(RecipeModel):
 class FilterbankConfig(RecipeModel):
     """Learnt bands of a short-time spectrum, as a first layer on the waveform."""
 
-    bands: int = Field(80, ge=1)
+    bands: int = Field(80, ge=1, le=1024)
     """They begin as triangles on the mel scale."""
-    n_fft: int = Field(1024, ge=2, multiple_of=2)
+    n_fft: int = Field(1024, ge=2, le=65_536, multiple_of=2)
     """Samples of the Hann window."""
     hop_length: int = Field(240, ge=1)
     """Samples a step of the bands."""

@@ -15,7 +15,7 @@ def test_what_is_there_is_imported() -> None:
 
 
 def test_what_is_not_there_is_named_with_its_remedy() -> None:
-    with pytest.raises(EvaluationError, match=r"no_such_module cannot be imported .*; pip install unsilent\[eval\]"):
+    with pytest.raises(EvaluationError, match=r"no_such_module cannot be imported .*; pip install 'unsilent\[eval\]'"):
         require("no_such_module")
     assert installed_version("no_such_module") is None
 

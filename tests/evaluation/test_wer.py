@@ -89,7 +89,7 @@ def test_no_text_is_an_error() -> None:
 
 def test_missing_jiwer_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jiwer", None)
-    with pytest.raises(EvaluationError, match=r"pip install unsilent\[eval\]"):
+    with pytest.raises(EvaluationError, match=r"pip install 'unsilent\[eval\]'"):
         count_errors("bin", "bin")
 
 

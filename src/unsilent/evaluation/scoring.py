@@ -127,7 +127,8 @@ def check_metrics(names: Sequence[str]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in ALL_METRICS]
     if unknown or not names:
         raise EvaluationError(
-            f"{', '.join(unknown) or 'no metric'}: no such metric; choose from {', '.join(ALL_METRICS)}"
+            (f"{', '.join(unknown)}: no such metric" if unknown else "no metric was named")
+            + f"; choose from {', '.join(ALL_METRICS)}"
         )
     return tuple(name for name in ALL_METRICS if name in names)
 

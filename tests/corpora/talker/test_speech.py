@@ -116,7 +116,7 @@ def test_what_cannot_be_said(synthesiser: Synthesiser) -> None:
 def test_missing_package_and_other_network_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "hibari.tts", None)
-        with pytest.raises(CorpusError, match=r"hibari-tts cannot be imported .*pip install unsilent\[talker\]"):
+        with pytest.raises(CorpusError, match=r"hibari-tts cannot be imported .*pip install 'unsilent\[talker\]'"):
             Synthesiser()
     monkeypatch.setattr(speech, "MODEL_SHA256", "0" * 64)
     with pytest.raises(CorpusError, match=r"hibari.onnx: is not the network of hibari-tts 0.2.1"):

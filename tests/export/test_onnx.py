@@ -17,7 +17,7 @@ from unsilent.export import export_onnx, open_part, open_parts
 from unsilent.export.graphs import VocoderGraph
 from unsilent.export.onnx import trial_crops
 from unsilent.models import Reconstructor, ReconstructorConfig, Vocoder
-from unsilent.models.config import AudioEncoderConfig, SpeakerConfig, WaveDecoderConfig
+from unsilent.models.config import AudioEncoderConfig, SourceConfig, SpeakerConfig, WaveDecoderConfig
 from unsilent.models.folding import fold_batch_norms
 from unsilent.models.public_vocoders import HifiganConfig, ParallelWaveganConfig, PublicMelConfig, PublicVocoder
 
@@ -25,6 +25,9 @@ CARD = {"name": "small", "data": ["none"]}
 WAVE = CONFIG.model_copy(
     update={"decoder": WaveDecoderConfig(strides=(5, 4, 4, 12), widths=(8, 8, 6, 4), blocks=1)}
 )  # fmt: skip
+SHAPED = CONFIG.model_copy(
+    update={"decoder": WaveDecoderConfig(strides=(4, 2, 120), widths=(8, 8, 6), blocks=1, source=SourceConfig())}
+)
 TOLD = CONFIG.model_copy(update={"speaker": SpeakerConfig(width=6, hidden=8, blocks=2)})
 
 
@@ -111,14 +114,17 @@ def test_a_file_says_what_it_holds(exported: tuple[Path, Reconstructor, Vocoder]
     assert shapes == {"crops": [1, "frames", 16, 16], "mel": [1, 80, "mel_frames"], "samples": [1, "samples"]}
 
 
-def test_a_model_of_waves_needs_no_vocoder(tmp_path: Path) -> None:
-    model = reconstructor(WAVE)
-    done = export_onnx(model, WAVE, None, CARD, tmp_path / "wave")
+@pytest.mark.parametrize("config", [WAVE, SHAPED])
+def test_a_model_of_waves_needs_no_vocoder(tmp_path: Path, config: ReconstructorConfig) -> None:
+    model = reconstructor(config)
+    done = export_onnx(model, config, None, CARD, tmp_path / "wave")
     assert list(done.files) == ["model"]
-    crops = crops_of(9)
-    (made,) = open_parts(tmp_path / "wave", 1)["model"].run({"crops": crops.numpy()}).values()
-    np.testing.assert_allclose(made, by_torch(model, crops).numpy(), atol=1e-4)
-    assert made.shape == (1, 9 * 960)
+    parts = open_parts(tmp_path / "wave", 1)
+    for frames in (9, 150):
+        crops = crops_of(frames)
+        (made,) = parts["model"].run({"crops": crops.numpy()}).values()
+        np.testing.assert_allclose(made, by_torch(model, crops).numpy(), atol=5e-4)
+        assert made.shape == (1, frames * 960)
 
 
 def test_a_voice_is_an_input_where_the_model_has_voices(tmp_path: Path) -> None:

@@ -47,6 +47,29 @@ def test_parts_are_handed_over_by_name(tmp_path: Path, init: Any) -> None:
             assert torch.equal(value, given[name]), name
 
 
+def test_eyes_come_from_one_model_and_the_mouth_from_another(tmp_path: Path) -> None:
+    decoder = saved(tmp_path / "listener")
+    eyes = saved(tmp_path / "watcher", CONFIG)
+    with torch.no_grad():
+        for value in eyes.parameters():
+            value.add_(1)
+    save_model(tmp_path / "watcher", eyes, CONFIG, {}, dtype=torch.float32)
+    for init, temporal in (("decoder", eyes), ("decoder+temporal", decoder)):
+        model: Any = build_reconstructor(CONFIG)
+        begin = {"init": init, "source": str(tmp_path / "listener"), "encoder_from": str(tmp_path / "watcher")}
+        start(model, validate_recipe(begin, StartConfig, "recipe"))
+        for part, giver in (("encoder", eyes), ("temporal", temporal), ("decoder", decoder)):
+            given = getattr(giver, part).state_dict()
+            for name, value in getattr(model, part).named_parameters():
+                assert torch.equal(value, given[name]), (init, part, name)
+
+
+def test_eyes_of_another_size_are_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    with pytest.raises(CheckpointError, match="its encoder does not fit"):
+        start(build_reconstructor(CONFIG), StartConfig(encoder_from=str(tmp_path)))
+
+
 def test_video_statistics_start_from_those_of_audio(tmp_path: Path) -> None:
     source = saved(tmp_path)
     model: Any = build_reconstructor(CONFIG)
@@ -106,6 +129,7 @@ def test_what_does_not_fit_is_refused_with_both_values(tmp_path: Path, change: d
         ({"strategy": "frozen"}, "needs init"),
         ({"init": "model", "source": "x", "strategy": "staged"}, "needs init"),
         ({"init": "decoder", "source": "x", "staged": [0.9, 0.2]}, "must not begin"),
+        ({"init": "model", "source": "x", "encoder_from": "y"}, "encoder_from contradicts"),
     ],
 )
 def test_contradictions_are_refused(settings: dict[str, Any], said: str) -> None:

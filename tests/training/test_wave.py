@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,23 @@ import pytest
 import torch
 from accelerate import Accelerator
 from tests.models.small import ENCODER
-from tests.training.small import read_rows, row, train_recipe, write_shards
-from tests.training.waves import speech_wave_recipe, video_wave_recipe
+from tests.training.small import merged, read_rows, row, train_recipe, write_shards
+from tests.training.waves import DECODER, SHAPED, speech_wave_recipe, video_wave_recipe
 from torch import Tensor
 
 from unsilent.config import dump_recipe, load_recipe
 from unsilent.errors import CheckpointError, RecipeError
 from unsilent.features import MelConfig
-from unsilent.models.pretrained import load_reconstructor, save_model
+from unsilent.models.pretrained import SHIPPED, load_reconstructor, save_model
+from unsilent.models.source import harmonics
 from unsilent.training.checkpoint import newest_snapshot
 from unsilent.training.loop import Trainer
 from unsilent.training.order import BatchOrder, SampleKey
+from unsilent.training.pitch import autocorrelation_pitch
 from unsilent.training.recipe import AugmentConfig
 from unsilent.training.wave import TrainWaveTask, WaveTask
 from unsilent.training.wave_data import WaveBatch, WaveClipData, collate_waves
+from unsilent.training.wave_losses import local_mean
 from unsilent.training.wave_pretrain import PretrainWaveTask
 from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
 
@@ -134,7 +138,7 @@ def test_adversary_hears_nothing_above_the_bandwidth_nor_after_the_end(shards: P
     batch = WaveBatch(
         batch.source, batch.frames, batch.samples, batch.valid // 2, torch.full((4,), 3000.0), batch.reference
     )
-    true, heard, _ = task._losses(batch, task._made(batch), lambda total, count: total / count.clamp(min=1))
+    true, heard, _ = task._losses(batch, *task._made(batch), local_mean)
     made = torch.randn_like(true, requires_grad=True)
     shown = task._shown(true, made, heard)
     for each in shown:
@@ -148,15 +152,46 @@ def test_adversary_hears_nothing_above_the_bandwidth_nor_after_the_end(shards: P
 
 
 @both_inputs
-def test_a_tiny_batch_is_learnt(shards: Path, recipe_of: Any) -> None:
+@pytest.mark.parametrize("decoder", [DECODER, SHAPED])
+def test_a_tiny_batch_is_learnt(shards: Path, recipe_of: Any, decoder: dict[str, Any]) -> None:
     torch.set_num_threads(1)
-    task = task_of(recipe_of(shards, adversary={"begin": 1.0}, optim={"lr": 1e-2, "clip": 5.0}))
+    changes = {"adversary": {"begin": 1.0}, "optim": {"lr": 1e-2, "clip": 5.0}, "model": {"decoder": decoder}}
+    task = task_of(recipe_of(shards, **changes))
     batch = batch_of(task, 2)
     for group in task.optimizers["model"].param_groups:
         group["lr"] = 1e-2
     losses = [task.update(batch, step, 25) for step in range(25)]
     assert losses[-1]["mel"] < 0.65 * losses[0]["mel"]
-    assert losses[-1]["stft"] < 0.65 * losses[0]["stft"]
+    # Of two noises the log magnitudes differ, however alike they are.
+    assert losses[-1]["stft"] < (0.75 if "source" in decoder else 0.65) * losses[0]["stft"]
+
+
+def test_pitch_is_learnt_from_the_true_one_and_judged_by_its_own(shards: Path) -> None:
+    torch.set_num_threads(1)
+    decoder = merged(SHAPED, {"source": {"lowest": 50.0, "highest": 900.0}})
+    task = task_of(speech_wave_recipe(shards, adversary={"begin": 1.0}, model={"decoder": decoder}))
+    batch = batch_of(task, 2)
+    tone = 0.2 * harmonics(torch.full((2, batch.samples.shape[1] // 240), 310.0), 240, 24_000)
+    batch = replace(batch, samples=tone, source=tone)
+    head = task.modules["model"].decoder.head
+    with torch.no_grad():
+        head.gains.bias[head.bins :] = -5  # less noise than voice, or no pitch would be heard in it
+    told, own = task._made(batch, told=True)
+    assert own is not None
+    assert abs(autocorrelation_pitch(told, 240, 24_000)[0, 5:15].median() - 310) < 3
+    before = task._losses(batch, told, own, local_mean)[2]["pitch"].item()
+    wrong = abs(own.detach().log() - np.log(310))[:, 3:-3].mean()
+    assert before == pytest.approx(wrong.item(), rel=0.2)
+    for group in task.optimizers["model"].param_groups:
+        group["lr"] = 1e-2
+    for step in range(25):
+        last = task.update(batch, step, 25)
+    assert last["pitch"] < 0.5 * before
+    task.modules.eval()
+    with torch.no_grad():
+        made, _ = task._made(batch)
+    heard = task.modules["model"](batch.source, torch.ones(2, tone.shape[1] // 960, dtype=torch.bool))
+    torch.testing.assert_close(made, heard)
 
 
 def test_sound_that_is_out_of_step_is_learnt_where_it_fits(shards: Path) -> None:
@@ -165,25 +200,29 @@ def test_sound_that_is_out_of_step_is_learnt_where_it_fits(shards: Path) -> None
     batch = batch_of(task, 2)
     # One clip is late and the other early: what all clips share would be the model's own fault.
     made = torch.stack([torch.roll(batch.samples[0], -480), torch.roll(batch.samples[1], 480)])
-    _, heard, moved = task._losses(batch, made, lambda total, count: total / count.clamp(min=1))
-    still = task_of(video_wave_recipe(shards, data={"window": 12}))._losses(
-        batch, made, lambda total, count: total / count.clamp(min=1)
-    )[2]
+    _, heard, moved = task._losses(batch, made, None, local_mean)
+    still = task_of(video_wave_recipe(shards, data={"window": 12}))._losses(batch, made, None, local_mean)[2]
     assert moved["stft"] < 0.3 * still["stft"]
     assert moved["mel"] < 0.3 * still["mel"]
     assert heard.valid.tolist() == (batch.valid + torch.tensor([-480, 480])).clamp(max=made.shape[1]).tolist()
 
 
 @pytest.mark.parametrize(
-    ("recipe_of", "kind"), [(video_wave_recipe, "critics"), (speech_wave_recipe, "discriminators")]
+    ("recipe_of", "kind", "decoder"),
+    [
+        (video_wave_recipe, "critics", DECODER),
+        (speech_wave_recipe, "discriminators", DECODER),
+        (video_wave_recipe, "discriminators", SHAPED),
+    ],
 )
-def test_resumed_run_is_bit_identical(shards: Path, tmp_path: Path, recipe_of: Any, kind: str) -> None:
+def test_resumed_run_is_bit_identical(shards: Path, tmp_path: Path, recipe_of: Any, kind: str, decoder: Any) -> None:
     def stop(step: int, total: int, metrics: dict[str, float]) -> None:
         assert ("adversary" in metrics) == (step > 2)
         if step == 3:
             raise StoppedError
 
-    recipe = recipe_of(shards, adversary={"kind": kind}, run={"checkpoint_minutes": 0, "validate_every": 2})
+    run, model = {"checkpoint_minutes": 0, "validate_every": 2}, {"decoder": decoder}
+    recipe = recipe_of(shards, adversary={"kind": kind}, run=run, model=model)
     straight = fit(recipe, tmp_path / "straight")
     with pytest.raises(StoppedError):
         fit(recipe, tmp_path / "resumed", stop)
@@ -198,25 +237,27 @@ def test_resumed_run_is_bit_identical(shards: Path, tmp_path: Path, recipe_of: A
     assert {name.split(".")[0] for name in one.optimizers} == {"model", "adversary"}
 
 
-def test_pre_trained_decoder_is_handed_to_video(shards: Path, tmp_path: Path) -> None:
-    speech = speech_wave_recipe(shards)
+@pytest.mark.parametrize("decoder", [DECODER, SHAPED])
+def test_pre_trained_decoder_is_handed_to_video(shards: Path, tmp_path: Path, decoder: dict[str, Any]) -> None:
+    model = {"decoder": decoder}
+    speech = speech_wave_recipe(shards, model=model)
     metrics = fit(speech, tmp_path / "speech")
     assert {"stft", "mel", "estoi_unmoved", "score"} <= set(metrics)
     given, config, card = load_reconstructor(tmp_path / "speech" / "best", source="audio")
     assert config.path == "a2a-wave"
     assert card["step"] == 4
     start = {"init": "decoder", "source": str(tmp_path / "speech")}
-    task = task_of(video_wave_recipe(shards, start=start))
+    task = task_of(video_wave_recipe(shards, start=start, model=model))
     mine = task.modules["model"].decoder.state_dict()
     for name, value in given.decoder.state_dict().items():
         if "video" not in name:
             assert torch.equal(mine[name], value), name
         else:
             assert torch.equal(mine[name], given.decoder.state_dict()[name.replace("video", "audio")]), name
-    fit(video_wave_recipe(shards, start={**start, "strategy": "staged"}), tmp_path / "video")
+    fit(video_wave_recipe(shards, start={**start, "strategy": "staged"}, model=model), tmp_path / "video")
     assert load_reconstructor(tmp_path / "video" / "best", source="video")[1].path == "v2a-wave"
     with pytest.raises(CheckpointError, match="does not fit the model to start"):
-        task_of(video_wave_recipe(shards, start=start, model={"decoder": {"widths": [8, 8, 8, 7]}}))
+        task_of(video_wave_recipe(shards, start=start, model={"decoder": {**decoder, "blocks": 2}}))
 
 
 def test_a_mel_model_hands_no_decoder_to_a_wave_model(shards: Path, tmp_path: Path) -> None:
@@ -252,7 +293,9 @@ def test_shipped_recipes_fit_one_another() -> None:
     video = load_recipe("grid-wave", TrainWaveRecipe)
     speech = load_recipe("speech-wave", PretrainWaveRecipe)
     assert video.model.decoder == speech.model.decoder
-    assert video.model.temporal == speech.model.temporal
+    assert video.model.temporal.width == speech.model.temporal.width
+    eyes = load_reconstructor(SHIPPED / "grid")[1]
+    assert (video.model.encoder, video.model.temporal) == (eyes.encoder, eyes.temporal)
     assert load_recipe("speech-wavegan", PretrainWaveRecipe).adversary.begin < 1
     with pytest.raises(RecipeError, match=r"loss\.lag"):
         load_recipe("speech-wave", PretrainWaveRecipe, ["loss.lag=2"])

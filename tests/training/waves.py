@@ -12,6 +12,7 @@ from unsilent.config import validate_recipe
 from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
 
 DECODER: dict[str, Any] = {"target": "wave", "strides": [5, 4, 4, 12], "widths": [8, 8, 8, 6], "blocks": 1}
+SHAPED: dict[str, Any] = {**DECODER, "strides": [2, 2, 240], "widths": [8, 8, 6], "source": {"n_fft": 512}}
 TEMPORAL: dict[str, Any] = {"width": 8, "blocks": 1, "heads": 2, "hidden": 12, "kernel": 5, "dropout": 0.1}
 SMALL: dict[str, Any] = {
     "name": "tiny",

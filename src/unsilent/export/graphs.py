@@ -16,8 +16,11 @@ from unsilent.errors import CheckpointError
 from unsilent.models.folding import fold_batch_norms
 from unsilent.models.public_vocoders import ParallelWaveganConfig, PublicVocoder
 from unsilent.models.reconstructor import Reconstructor
+from unsilent.models.source import SourceFilter
 from unsilent.models.video import CROP_MEAN, CROP_STD, VideoEncoder
 from unsilent.models.vocoder import MAX_LOG_MAGNITUDE, MOMENTUM, SMALLEST_POWER, Vocoder, phase_steps
+from unsilent.models.wave import WaveDecoder
+from unsilent.nn.norm import Modality
 
 __all__ = ["ModelGraph", "PublicVocoderGraph", "VocoderGraph", "VoiceGraph", "WholeGraph", "vocoder_graph"]
 
@@ -42,6 +45,46 @@ class _WholeFrames(nn.Module):
         return vectors
 
 
+class _ShapedSource(nn.Module):
+    """A `WaveDecoder` with a source, whose transforms are convolutions as those of `VocoderGraph`."""
+
+    forwards: Tensor
+    backwards: Tensor
+    squares: Tensor
+
+    def __init__(self, decoder: WaveDecoder, head: SourceFilter) -> None:
+        super().__init__()
+        self.decoder, self.head, self.mel = decoder, head, decoder.mel
+        n_fft = head.config.n_fft
+        self.left = (n_fft - head.hop_length) // 2
+        self.right = n_fft - head.hop_length - self.left
+        forwards, backwards = _bases(head.window.double())
+        self.register_buffer("forwards", forwards.float()[:, None])
+        self.register_buffer("backwards", backwards.float()[:, None])
+        self.register_buffer("squares", head.window.square()[None, None])
+
+    def forward(self, x: Tensor, mask: Tensor, modality: Modality) -> Tensor:
+        """(1, T, D) and a mask that is True throughout to (1, N)."""
+        y, keep = self.decoder.features(x, mask, modality)
+        controls = self.head(y)
+        spectrum = torch.zeros(())
+        for sound, gain in zip(
+            self.head.excitation(controls.pitch, keep), (controls.harmonic, controls.noise), strict=True
+        ):
+            padded = functional.pad(sound[:, None], (self.left, self.right))
+            shape = gain.exp()
+            spectrum = spectrum + functional.conv1d(padded, self.forwards, stride=self.head.hop_length) * torch.cat(
+                (shape, shape), dim=1
+            )
+        envelope = self._overlap(torch.ones_like(spectrum[:, :1]), self.squares).clamp(min=1e-8)
+        made: Tensor = torch.tanh(self._overlap(spectrum, self.backwards) / envelope)
+        return made[:, 0]
+
+    def _overlap(self, channels: Tensor, basis: Tensor) -> Tensor:
+        samples = functional.conv_transpose1d(channels, basis, stride=self.head.hop_length)
+        return samples[:, :, self.left : samples.shape[2] - self.right]
+
+
 class ModelGraph(nn.Module):
     """Crops (1, T, S, S) uint8, and the voice (1, S) where the model has one, to log-mel (1, F, 4 T) or samples (1, N).
 
@@ -55,6 +98,9 @@ class ModelGraph(nn.Module):
             raise CheckpointError("a model that reads audio has no use outside of training; give one that reads video")
         self.model = fold_batch_norms(model.eval())
         self.model.encoder = _WholeFrames(cast(VideoEncoder, self.model.encoder))
+        decoder = self.model.decoder
+        if isinstance(decoder, WaveDecoder) and isinstance(decoder.head, SourceFilter):
+            self.model.decoder = _ShapedSource(decoder, decoder.head)
         self.eval()  # new modules start in training mode
 
     def forward(self, crops: Tensor, speaker: Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ __all__ = [
     "ConformerConfig",
     "MelDecoderConfig",
     "ReconstructorConfig",
+    "SourceConfig",
     "SpeakerConfig",
     "VideoEncoderConfig",
     "VocoderConfig",
@@ -198,6 +199,23 @@ class MelDecoderConfig(RecipeModel):
         return self
 
 
+class SourceConfig(RecipeModel):
+    """A train of pulses and a noise, which a decoder shapes, in place of samples that it makes itself."""
+
+    n_fft: int = Field(512, ge=2, le=65_536, multiple_of=2)
+    """Samples of the Hann window in which the shape holds."""
+    lowest: float = Field(60.0, ge=20)
+    """Lowest pitch, Hz."""
+    highest: float = Field(500.0, le=2000)
+    """Highest pitch, Hz."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SourceConfig:
+        if not self.lowest < self.highest:
+            raise ValueError(f"lowest {self.lowest:g} must be below highest {self.highest:g} Hz")
+        return self
+
+
 class WaveDecoderConfig(RecipeModel):
     """Transposed convolutions with batch-norm from one vector a video frame to its samples."""
 
@@ -210,12 +228,16 @@ class WaveDecoderConfig(RecipeModel):
     """Dilated residual blocks a stage, of dilation 1, 3, 9 ..."""
     kernel: int = Field(3, ge=1)
     """Samples under a residual block's convolutions (odd)."""
+    source: SourceConfig | None = None
+    """What the last stage shapes into sound; it makes the samples itself if None."""
 
     @model_validator(mode="after")
     def _check(self) -> WaveDecoderConfig:
         if len(self.strides) != len(self.widths):
             raise ValueError("strides and widths must be of the same length")
         _check_odd(self.kernel)
+        if self.source and self.strides[-1] > self.source.n_fft // 2:
+            raise ValueError(f"the last stride, {self.strides[-1]}, must not exceed half of n_fft {self.source.n_fft}")
         return self
 
     @property

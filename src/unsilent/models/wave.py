@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from unsilent.features import MelConfig
 from unsilent.models.config import WaveDecoderConfig
+from unsilent.models.source import SourceFilter
 from unsilent.nn import ModalityBatchNorm
 from unsilent.nn.norm import Modality
 
@@ -83,7 +84,9 @@ class WaveDecoder(nn.Module):
     After the decoder of Mira et al. 2022, which the paper's contains batch-norm like. Widths, dilated blocks, the
     even spread of each kernel over its stride, and a last stage that makes the samples itself are our choice: that one
     has neither batch-norm nor blocks, so that nothing but one sum of overlapping kernels runs at the rate of samples,
-    where every channel is dear. The receptive field is bounded.
+    where every channel is dear. The receptive field is bounded. With ``config.source`` the last stage shapes harmonics
+    and noise instead (`SourceFilter`): loudness and timbre are as local as they were, the phase of a voice follows from
+    all of the pitch before it.
     """
 
     def __init__(self, in_width: int, mel: MelConfig, config: WaveDecoderConfig, *, split_norm: bool = True) -> None:
@@ -95,18 +98,53 @@ class WaveDecoder(nn.Module):
             for inputs, channels, stride in zip(widths, widths[1:], (1, *config.strides[:-1]), strict=False)
         )
         last = config.strides[-1]
-        self.head = nn.ConvTranspose1d(widths[-1], 1, OVERLAP * last, last, bias=False)
-        nn.init.normal_(self.head.weight, std=QUIET)
+        self.head: nn.ConvTranspose1d | SourceFilter
+        if config.source:
+            raised = config.samples_per_frame // last
+            # Pitch and gains learn from every vector at once, before what lies between has learnt to pass it on.
+            side = raised // 2
+            self.straight = nn.ConvTranspose1d(in_width, widths[-1], 2 * raised, raised, side, bias=False)
+            self.head = SourceFilter(widths[-1], last, mel.sample_rate, config.source)
+        else:
+            self.head = nn.ConvTranspose1d(widths[-1], 1, OVERLAP * last, last, bias=False)
+            nn.init.normal_(self.head.weight, std=QUIET)
 
     def forward(self, x: Tensor, mask: Tensor, modality: Modality = "video") -> Tensor:
         """(B, T, in_width) and mask (B, T) to samples (B, N) in (-1, 1); padded frames are silent."""
-        keep = mask
-        y = x.transpose(1, 2) * mask[:, None].to(x.dtype)
-        for stage in self.stages:
-            keep = keep.repeat_interleave(cast(Stage, stage).stride, dim=1)
-            y = stage(y, keep, modality)
+        y, keep = self.features(x, mask, modality)
+        if isinstance(self.head, SourceFilter):
+            return self.head.sound(self.head(y), keep)
         last = self.config.strides[-1]
         keep = keep.repeat_interleave(last, dim=1)
         first = (OVERLAP - 1) * last // 2
         out: Tensor = torch.tanh(self.head(y)[:, 0, first : first + keep.shape[1]]) * keep.to(y.dtype)
         return out
+
+    def voiced(self, x: Tensor, mask: Tensor, pitch: Tensor, modality: Modality = "video") -> tuple[Tensor, Tensor]:
+        """Samples with a pitch that is given, and the pitch that `forward` would have taken, to train both apart.
+
+        Args:
+            x: (B, T, in_width).
+            mask: (B, T).
+            pitch: (B, M) Hz, 0 where the decoder's own is to be taken.
+            modality: see `forward`.
+
+        Returns:
+            (B, N) and (B, M), Hz. Of a decoder with ``config.source`` only.
+        """
+        assert isinstance(self.head, SourceFilter)
+        y, keep = self.features(x, mask, modality)
+        controls = self.head(y)
+        taken = torch.where(pitch > 0, pitch, controls.pitch)
+        return self.head.sound(controls._replace(pitch=taken), keep), controls.pitch
+
+    def features(self, x: Tensor, mask: Tensor, modality: Modality) -> tuple[Tensor, Tensor]:
+        """What the head reads, (B, C, L), and its mask (B, L)."""
+        keep = mask
+        y = x.transpose(1, 2) * mask[:, None].to(x.dtype)
+        for stage in self.stages:
+            keep = keep.repeat_interleave(cast(Stage, stage).stride, dim=1)
+            y = stage(y, keep, modality)
+        if self.config.source:
+            y = y + self.straight(x.transpose(1, 2) * mask[:, None])[:, :, : y.shape[2]] * keep[:, None]
+        return y, keep

@@ -22,14 +22,19 @@ def start(model: Reconstructor, config: StartConfig) -> None:
     Raises:
         CheckpointError: the source cannot be used, or is of other sizes or another mel.
     """
-    if config.source is None:
-        return
-    folder = Path(config.source)
-    folder = model_folder(folder) or folder
-    if config.init == "model":
-        init_from(model, folder)
-    else:
-        hand_over(model, folder, config.init.split("+"))
+    parts = config.init.split("+")
+    if config.encoder_from is not None:
+        own = ["encoder", "temporal"] if "temporal" not in parts else ["encoder"]
+        hand_over(model, _folder(config.encoder_from), own)
+    if config.source is not None:
+        if config.init == "model":
+            init_from(model, _folder(config.source))
+        else:
+            hand_over(model, _folder(config.source), parts)
+
+
+def _folder(name: str) -> Path:
+    return model_folder(name) or Path(name)
 
 
 def hand_over(model: Reconstructor, folder: Path, parts: list[str]) -> None:
@@ -41,7 +46,7 @@ def hand_over(model: Reconstructor, folder: Path, parts: list[str]) -> None:
     Args:
         model: receives.
         folder: model folder of the source.
-        parts: of ``temporal``, ``decoder``.
+        parts: of ``encoder``, ``temporal``, ``decoder``.
 
     Raises:
         CheckpointError: the folder cannot be used, or a part is of another size or mel; the message names both.

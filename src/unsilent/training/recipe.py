@@ -147,6 +147,10 @@ class StartConfig(RecipeModel):
     source: str | None = None
     """Model folder, run folder or name of a shipped model that hands over: of pre-training, or, for ``model``, of an
     earlier training."""
+    encoder_from: str | None = None
+    """Model folder, run folder or name of a shipped model with the same input, whose encoder is handed over, and its
+    temporal module unless ``init`` names another's: eyes that have learnt to read with one decoder may go on with
+    another. ``strategy`` is not of these."""
     strategy: Literal["full", "frozen", "staged"] = "full"
     """What was handed over learns with the rest, not at all, or layer by layer, from its input to its output."""
     staged: tuple[Fraction, Fraction] = (0.2, 0.6)
@@ -157,6 +161,8 @@ class StartConfig(RecipeModel):
     def _check(self) -> StartConfig:
         if (self.source is None) != (self.init == "scratch"):
             raise ValueError(f"source must be given if, and only if, init is not scratch (init is {self.init})")
+        if self.encoder_from is not None and self.init == "model":
+            raise ValueError("encoder_from contradicts init: model, which hands over the encoder too")
         if self.strategy != "full" and self.init in ("scratch", "model"):
             raise ValueError(f"strategy {self.strategy} needs init: decoder or decoder+temporal")
         if self.staged[0] > self.staged[1]:

@@ -19,12 +19,15 @@ from unsilent.features import log_mel
 from unsilent.models.config import VideoEncoderConfig
 from unsilent.models.pretrained import save_model
 from unsilent.models.reconstructor import Reconstructor, build_reconstructor
+from unsilent.models.source import SourceFilter
+from unsilent.models.wave import WaveDecoder
 from unsilent.nn import length_mask
 from unsilent.shards import ShardReader
 from unsilent.training.adversary import Adversary
 from unsilent.training.finetune import Thaw, parameter_groups, start
 from unsilent.training.intelligibility import mel_estoi
 from unsilent.training.losses import best_lags, centre_lags, shift_frames
+from unsilent.training.pitch import autocorrelation_pitch, fill_pitch, pitch_l1
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import StartConfig
 from unsilent.training.reduce import average_gradients, clip_gradients, global_mean
@@ -77,8 +80,8 @@ class WaveTask:
         """A step of the model, after those of its adversary once it is their turn."""
         self._thaw.apply(step, total)
         batch, metrics = batch.to(self.accelerator.device), Metrics()
-        made = self._made(batch)
-        true, heard, losses = self._losses(batch, made, global_mean)
+        made, pitch = self._made(batch, told=True)
+        true, heard, losses = self._losses(batch, made, pitch, global_mean)
         if self.keep_last and step >= self.settings.adversary.begin * total:
             real, generated = self._shown(true, made, heard)
             adversary: Adversary = self.modules["adversary"]  # type: ignore[assignment]
@@ -99,8 +102,8 @@ class WaveTask:
         items = sum(len(batch.frames) for batch in batches)
         for number, each in enumerate(batches):
             batch = each.to(self.accelerator.device)
-            made = self._made(batch)
-            _, _, losses = self._losses(batch, made, local_mean)
+            made, pitch = self._made(batch)
+            _, _, losses = self._losses(batch, made, pitch, local_mean)
             mels = [log_mel(sound, mel) for sound in (made, batch.samples)]
             counts = length_mask(batch.valid // mel.hop_length, mels[0].shape[2])
             losses["estoi_unmoved"] = mel_estoi(mels[0], mels[1], counts, mel).mean()
@@ -122,15 +125,34 @@ class WaveTask:
         }
         save_model(folder, self.modules["model"], self.settings.model, card)
 
-    def _made(self, batch: WaveBatch) -> Tensor:
-        """Samples (B, N) of a batch's sources."""
+    def _made(self, batch: WaveBatch, *, told: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Samples (B, N) of a batch's sources, and the pitch (B, M) that a decoder with a source gives them.
+
+        Where it is ``told`` the true pitch, that is what is heard: harmonics elsewhere than in the true sound would
+        teach the gains to do without any.
+        """
         mask = length_mask(batch.frames, batch.samples.shape[1] // self.settings.model.mel.samples_per_frame)
         model: Reconstructor = self.modules["model"]  # type: ignore[assignment]
+        voice = model.voice_of(batch.reference)
+        source = model.decoder.head if isinstance(model.decoder, WaveDecoder) else None
         with self.accelerator.autocast():
-            made: Tensor = model(batch.source, mask, model.voice_of(batch.reference))
-        return made.float()
+            if not isinstance(source, SourceFilter):
+                return model(batch.source, mask, voice).float(), None
+            latents = model.latents(batch.source, mask, voice)
+            true = fill_pitch(self._pitch(source, batch.samples))
+            given = true if told else torch.zeros_like(true)
+            assert isinstance(model.decoder, WaveDecoder)
+            made, pitch = model.decoder.voiced(latents, mask, given, model.modality)
+        return made.float(), pitch.float()
 
-    def _losses(self, batch: WaveBatch, made: Tensor, mean: Mean) -> tuple[Tensor, Heard, dict[str, Tensor]]:
+    def _pitch(self, source: SourceFilter, sound: Tensor) -> Tensor:
+        """Pitch (B, M) of sound, 0 where there is none."""
+        own = source.config
+        return autocorrelation_pitch(sound, source.hop_length, source.sample_rate, own.lowest, own.highest)
+
+    def _losses(
+        self, batch: WaveBatch, made: Tensor, pitch: Tensor | None, mean: Mean
+    ) -> tuple[Tensor, Heard, dict[str, Tensor]]:
         """The sound that was to be made, moved where the recipe allows it; what of it counts; and every loss."""
         weights, mel = self.settings.loss, self.settings.model.mel
         true, heard = batch.samples, Heard(batch.valid, batch.bandwidth, mel.sample_rate)
@@ -149,6 +171,9 @@ class WaveTask:
             losses["power"] = power_l1(made, true, heard, mean)
         if weights.mfcc:
             losses["mfcc"] = mfcc_l1(mine, wanted, keep, mean)
+        if pitch is not None:
+            wanted_pitch = self._pitch(self.modules["model"].decoder.head, true)  # type: ignore[union-attr, arg-type]
+            losses["pitch"] = pitch_l1(pitch, wanted_pitch, mean)
         if weights.estoi:
             losses["estoi"] = 1 - mel_estoi(mine, wanted, keep.any(1), mel).mean()
         return true, heard, losses
@@ -187,7 +212,7 @@ class WaveTask:
         writer.add_figure("validation/mel", mel_figure(crops, pictures), step)
 
 
-WEIGHED = frozenset({"stft", "mel", "power", "mfcc", "estoi", "adversarial", "feature_matching"})
+WEIGHED = frozenset({"stft", "mel", "power", "mfcc", "estoi", "pitch", "adversarial", "feature_matching"})
 """Losses that have a weight in the recipe."""
 
 

@@ -36,6 +36,8 @@ class WaveLossConfig(RecipeModel):
     """L1 of cepstral coefficients."""
     estoi: float = Field(0.0, ge=0)
     """1 - ESTOI, estimated from the mels."""
+    pitch: float = Field(1.0, ge=0)
+    """Of a decoder with a source: L1 of the logarithm of its pitch, where the true sound is voiced."""
     adversarial: float = Field(0.1, ge=0)
     feature_matching: float = Field(1.0, ge=0)
     """Of discriminators; critics have none."""

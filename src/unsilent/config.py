@@ -309,7 +309,9 @@ def _field_names(model: type[BaseModel], loc: Iterable[str | int]) -> set[str]:
     for part in loc:
         annotations = [each.model_fields[str(part)].annotation for each in models if part in each.model_fields]
         inner = {sub for annotation in annotations for sub in _models_in(annotation)}
-        models = inner or models
+        # No key but the tag of a union, such as ``wave``: the model whose ``target`` is that.
+        tagged = {each for each in models if any(field.default == part for field in each.model_fields.values())}
+        models = inner or (tagged if not annotations else set()) or models
     return {field.alias or name for each in models for name, field in each.model_fields.items()}
 
 

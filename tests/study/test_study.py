@@ -15,17 +15,19 @@ from tests.training.small import crops_of, merged, states_of
 from tests.training.small import row as clip_row
 
 from unsilent.cli import main
-from unsilent.config import validate_recipe
+from unsilent.config import load_recipe, validate_recipe
 from unsilent.errors import RecipeError, StudyError
 from unsilent.evaluation.statistics import Interval
+from unsilent.models.pretrained import load_reconstructor
 from unsilent.shards import ShardWriter, encode_audio, encode_crops
 from unsilent.study import StudyRecipe, run_study
 from unsilent.study.plan import plan
-from unsilent.study.report import Comparison, compare
+from unsilent.study.report import Comparison, compare, write_report
 from unsilent.study.runner import DONE, RunResult, is_flat, read_curve, read_result
 from unsilent.study.scores import ClipScores
 
 PARTS = {"temporal": CONFIG.temporal.model_dump(mode="json"), "decoder": CONFIG.decoder.model_dump(mode="json")}
+WAVE = {"target": "wave", "strides": [2, 2, 240], "widths": [8, 8, 6], "blocks": 1, "source": {"n_fft": 512}}
 SPEECH_ENCODER = {"input": "audio", "widths": [4, 4, 6, 6, 8], "bottleneck": 4, "out_width": 8}
 
 
@@ -138,11 +140,49 @@ def test_every_run_comes_after_what_it_needs() -> None:
         ({"finetune": {"optim": {"final_lr": 0.1}}}, "final_lr must be 1"),
         ({"finetune": {"start": {"init": "decoder", "source": "x"}}}, "set by the arms"),
         ({"arms": ["Z"]}, "arms"),
+        ({"finetune": {"start": {"encoder_from": "grid"}}}, "set by the arms"),
+        ({"finetune": {"loss": {"estoi": 0.0}}}, "tells when a run is flat"),
     ],
 )
 def test_mistakes_in_a_recipe(change: dict[str, Any], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         study_of(Path("shards"), **change)
+
+
+def test_a_key_of_the_other_target_is_not_offered() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("study-wave", StudyRecipe, ["finetune.model.decoder.width=3"])
+    assert "did you mean 'widths'?; allowed: blocks, kernel, source, strides, target, widths" in str(caught.value)
+
+
+def test_a_study_of_waveforms(talking: Path, tmp_path: Path) -> None:
+    mels = study_of(talking, arms=["A", "B"]).model_dump(mode="json")
+    both = {"stft": 0.3, "mel": 1.0, "estoi": 1.0, "resolutions": [[512, 128, 512]]}
+    for stage, kind in (("pretrain", "pretrain-wave"), ("finetune", "train-wave")):
+        whole = mels[stage]
+        model = {**whole["model"], "decoder": WAVE}
+        data = {**whole["data"], "augment": {}} if stage == "finetune" else whole["data"]
+        kept = {"name": whole["name"], "optim": whole["optim"], "run": {**whole["run"], "epochs": 1}}
+        mels[stage] = {"kind": kind, "model": model, "data": data, "loss": both, **kept}
+    with pytest.raises(RecipeError, match="pretrain makes wave and finetune mel"):
+        validate_recipe({**mels, "finetune": study_of(talking).model_dump(mode="json")["finetune"]}, StudyRecipe, "it")
+    recipe = validate_recipe(mels, StudyRecipe, "recipe")
+    results = run_study(recipe, tmp_path)
+    assert set(results) == {"pretrain-speech", "A-0.05min-seed0", "B-0.05min-seed0"}
+    for name in ("A-0.05min-seed0", "B-0.05min-seed0"):
+        scores = results[name].scores
+        assert scores is not None
+        assert len(scores.estoi) == 2
+        assert load_reconstructor(tmp_path / name / "best", source="video")[1].path == "v2a-wave"
+    write_report(recipe, results, tmp_path, tmp_path / "report.md", "here")
+    assert "ESTOI of the waveforms that the models make" in (tmp_path / "report.md").read_text()
+
+
+def test_shipped_studies_can_hand_over() -> None:
+    for name in ("study-grid", "study-wave"):
+        recipe = load_recipe(name, StudyRecipe)
+        assert recipe.pretrain.model.decoder == recipe.finetune.model.decoder
+        assert recipe.pretrain.model.temporal == recipe.finetune.model.temporal
 
 
 def test_a_whole_study(talking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from unsilent.study.recipe import ArmName, StudyRecipe
-from unsilent.training.pretrain_recipe import PretrainRecipe, SpeechSource
-from unsilent.training.recipe import StartConfig, TrainRecipe
+from unsilent.study.recipe import AnyPretrain, AnyTrain, ArmName, StudyRecipe
+from unsilent.training.pretrain_recipe import SpeechSource
+from unsilent.training.recipe import StartConfig
 
 __all__ = ["Finetuning", "Pretraining", "plan"]
 
@@ -17,7 +17,7 @@ class Pretraining:
     """One pre-training."""
 
     name: str
-    recipe: PretrainRecipe
+    recipe: AnyPretrain
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ class Finetuning:
     arm: ArmName
     minutes: float
     seed: int
-    recipe: TrainRecipe
+    recipe: AnyTrain
     source: str | None
     """The pre-training that hands over."""
 
@@ -91,11 +91,11 @@ def _pretraining(recipe: StudyRecipe, arm: ArmName, minutes: float) -> Pretraini
     return _named(base, "pretrain-speech")
 
 
-def _named(recipe: PretrainRecipe, name: str) -> Pretraining:
+def _named(recipe: AnyPretrain, name: str) -> Pretraining:
     return Pretraining(name, recipe.model_copy(update={"name": name}))
 
 
-def _finetuning(recipe: StudyRecipe, arm: ArmName, minutes: float, seed: int, source: Path | None) -> TrainRecipe:
+def _finetuning(recipe: StudyRecipe, arm: ArmName, minutes: float, seed: int, source: Path | None) -> AnyTrain:
     base = recipe.finetune
     strategy = {"D": "frozen", "E": "staged"}.get(arm, "full")
     init = "decoder+temporal" if arm == "T" else "decoder"

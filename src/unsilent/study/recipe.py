@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from unsilent.config import RecipeModel
 from unsilent.training.pretrain_recipe import PretrainRecipe
-from unsilent.training.recipe import TrainRecipe
+from unsilent.training.recipe import StartConfig, TrainRecipe
+from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
 
-__all__ = ["ABOUT", "ArmName", "StudyRecipe"]
+__all__ = ["ABOUT", "AnyPretrain", "AnyTrain", "ArmName", "StudyRecipe"]
 
 ArmName = Literal["A", "A+", "B", "C", "D", "E", "F", "G", "T"]
 ABOUT: dict[ArmName, str] = {
@@ -27,17 +28,31 @@ ABOUT: dict[ArmName, str] = {
 """What every arm is."""
 
 
+def _target_of(recipe: Any) -> str:
+    kind = recipe.get("kind", "") if isinstance(recipe, dict) else getattr(recipe, "kind", "")
+    return "wave" if str(kind).endswith("-wave") else "mel"
+
+
+# Mels are what is meant where a recipe does not say.
+AnyPretrain = Annotated[
+    Annotated[PretrainRecipe, Tag("mel")] | Annotated[PretrainWaveRecipe, Tag("wave")], Discriminator(_target_of)
+]
+AnyTrain = Annotated[
+    Annotated[TrainRecipe, Tag("mel")] | Annotated[TrainWaveRecipe, Tag("wave")], Discriminator(_target_of)
+]
+
+
 class StudyRecipe(RecipeModel):
     """Arms, crossed with minutes of video and seeds: `unsilent study`."""
 
     kind: Literal["study"] = "study"
     name: str
-    pretrain: PretrainRecipe
-    """Pre-training of arm B; the other arms change one thing of it. It takes all its steps: what flattens at a high
-    rate still gains much while the rate falls."""
-    finetune: TrainRecipe
-    """Training of arm A; the other arms change one thing of it. Its ``run.epochs`` is a bound, never reached by a run
-    that becomes flat."""
+    pretrain: AnyPretrain
+    """Pre-training of arm B, to mels or, with ``kind: pretrain-wave``, to waveforms; the other arms change one thing of
+    it. It takes all its steps: what flattens at a high rate still gains much while the rate falls."""
+    finetune: AnyTrain
+    """Training of arm A, towards the same; the other arms change one thing of it. Its ``run.epochs`` is a bound, never
+    reached by a run that becomes flat."""
     arms: tuple[ArmName, ...] = Field(("A", "A+", "B", "F"), min_length=1)
     minutes: tuple[Annotated[float, Field(gt=0)], ...] = Field((5.0, 15.0), min_length=1)
     """Amounts of video."""
@@ -59,13 +74,18 @@ class StudyRecipe(RecipeModel):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {list(values)} names one twice")
+        made = [recipe.model.decoder.target for recipe in (self.pretrain, self.finetune)]
+        if made[0] != made[1]:
+            raise ValueError(f"pretrain makes {made[0]} and finetune {made[1]}: no decoder could be handed over")
+        if self.finetune.loss.estoi == 0:
+            raise ValueError("finetune.loss.estoi must not be 0: the estimate of ESTOI tells when a run is flat")
         if "A+" in self.arms and not {"A", "B"} <= set(self.arms):
             raise ValueError("arms: A+ goes on from A for as long as B took, so it needs both")
         if self.finetune.optim.final_lr != 1.0:
             raise ValueError(
                 "finetune.optim.final_lr must be 1: a run that ends when it is flat has no schedule to fall along"
             )
-        if self.finetune.start.init != "scratch":
+        if self.finetune.start != StartConfig():
             raise ValueError("finetune.start is set by the arms; leave it out")
         if self.test in (self.finetune.data.train, self.finetune.data.validation):
             raise ValueError(f"test: {self.test} is what the runs learn or are chosen on")

@@ -112,7 +112,7 @@ def write_report(
         f"Written by `unsilent study {recipe.name}`. {machine}.",
         "",
         *_interim(recipe, results, folder),
-        f"Split {recipe.test}, {len(recipe.seeds)} seeds, ESTOI of speech through the shipped vocoder. Intervals: "
+        f"Split {recipe.test}, {len(recipe.seeds)} seeds, ESTOI of {_heard(recipe)}. Intervals: "
         "95 %, hierarchical bootstrap over seeds, then clips. A fine-tuning ends when it is flat: when "
         f"{recipe.flat} validations in a row bring less than {recipe.least_gain} of estimated ESTOI; pre-training and "
         "A+ take all their steps. Stated in advance: a gain whose interval lies wholly below "
@@ -135,6 +135,12 @@ def write_report(
     ]
     with atomic_path(output) as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _heard(recipe: StudyRecipe) -> str:
+    if recipe.finetune.model.decoder.target == "wave":
+        return "the waveforms that the models make"
+    return "speech through the shipped vocoder"
 
 
 def _interim(recipe: StudyRecipe, results: Mapping[str, RunResult], folder: Path) -> list[str]:

@@ -24,7 +24,7 @@ class ClipScores:
 
 
 def score_run(model: Path, shards: str, split: str) -> ClipScores:
-    """ESTOI of a model's speech, through the shipped vocoder, over a split.
+    """ESTOI of a model's speech, of mels through the shipped vocoder, over a split.
 
     Args:
         model: model folder.

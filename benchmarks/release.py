@@ -22,13 +22,21 @@ GRID = "GRID audio-visual sentence corpus, speaker s1 (Cooke, Barker, Cunningham
 KERSTIN = "Kerstin voice, CC0-1.0"
 ARTIKULATE = "KDE Artikulate recordings, CC BY-SA 3.0"
 TALKERS = "synthetic talkers made by `unsilent talker` (drawn faces, the voice of hibari-tts 0.2.1), Apache-2.0"
-DATA = {"grid": [GRID], "grid-stream": [GRID], "talker": [TALKERS], "speech-mel": [KERSTIN, ARTIKULATE]}
+DATA = {
+    "grid": [GRID],
+    "grid-stream": [GRID],
+    "grid-wave": [GRID, KERSTIN, ARTIKULATE],
+    "talker": [TALKERS],
+    "speech-mel": [KERSTIN, ARTIKULATE],
+}
 VOCODER_DATA = [GRID, KERSTIN, ARTIKULATE]
 LIMITS = {
     "grid": "the grid model knows the 51 words of GRID and one man's face and voice (s1): it says nothing else, and "
     "speaks for anybody else in his voice",
     "grid-stream": "knows the 51 words of GRID and one man's face and voice (s1), as grid does, and less well: it "
     "does not wait for what comes later",
+    "grid-wave": "knows the 51 words of GRID and one man's face and voice (s1), as grid does; it makes the waveform "
+    "itself, without a vocoder",
     "talker": "a demonstration on drawn faces: knows the 51 words of GRID as synthetic talkers mouth them; it cannot "
     "read the lips of people",
     "speech-mel": "copies speech; it cannot read lips, and is there to start a model that does",

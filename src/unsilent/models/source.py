@@ -67,7 +67,7 @@ class SourceFilter(nn.Module):
         """(B, C, M) to what it says about the sound."""
         harmonic, noise = (self.gains(x) + QUIET).clamp(max=LOUDEST).split(self.bins, dim=1)
         low, high = math.log(self.config.lowest), math.log(self.config.highest)
-        pitch = torch.exp(low + (high - low) * torch.sigmoid(self.voice(x)[:, 0]))
+        pitch = torch.exp(low + (high - low) * torch.sigmoid(self.voice(x)[:, 0].float()))
         return Controls(pitch, harmonic, noise)
 
     def sound(self, controls: Controls, mask: Tensor) -> Tensor:

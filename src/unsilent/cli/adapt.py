@@ -64,7 +64,7 @@ class _Stages(ExitStack):
         screen.print(forecast.sentence(), markup=False)
         if before is not None:
             screen.print(
-                f"what training starts from has ESTOI {before:.2f} already, on clips that are kept for judging"
+                f"what training starts from has ESTOI {before:.2f}, on clips that are kept for judging"
             )
 
     def stage(self, name: str, total: int | None) -> Callable[[], object]:

@@ -63,9 +63,7 @@ class _Stages(ExitStack):
         screen = report(self._json_to)
         screen.print(forecast.sentence(), markup=False)
         if before is not None:
-            screen.print(
-                f"what training starts from has ESTOI {before:.2f}, on clips that are kept for judging"
-            )
+            screen.print(f"what training starts from has ESTOI {before:.2f}, on clips that are kept for judging")
 
     def stage(self, name: str, total: int | None) -> Callable[[], object]:
         self.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from tests.models.small import CONFIG, unsettle
 from torch import nn
 
-from unsilent.config import validate_recipe
+from unsilent.config import load_recipe, validate_recipe
 from unsilent.errors import CheckpointError, RecipeError
 from unsilent.features import MelConfig
 from unsilent.models import ReconstructorConfig, build_reconstructor
@@ -18,7 +19,8 @@ from unsilent.models.config import AudioEncoderConfig
 from unsilent.models.pretrained import SHIPPED, load_reconstructor, save_model
 from unsilent.nn import ModalityBatchNorm
 from unsilent.training.finetune import Thaw, hand_over, parameter_groups, start
-from unsilent.training.recipe import OptimConfig, RateConfig, StartConfig
+from unsilent.training.recipe import OptimConfig, RateConfig, StartConfig, TrainRecipe
+from unsilent.training.run import begin
 
 LISTENER = CONFIG.model_copy(
     update={"encoder": AudioEncoderConfig(widths=(2, 3, 4, 5, 6), bottleneck=4, out_width=CONFIG.encoder.out_width)}
@@ -62,6 +64,14 @@ def test_eyes_come_from_one_model_and_the_mouth_from_another(tmp_path: Path) -> 
             given = getattr(giver, part).state_dict()
             for name, value in getattr(model, part).named_parameters():
                 assert torch.equal(value, given[name]), (init, part, name)
+
+
+@pytest.mark.parametrize("key", ["source", "encoder_from"])
+def test_a_start_from_nothing_is_refused_before_clips_are_read(key: str) -> None:
+    given = {"init": "decoder", "source": "grid", "encoder_from": "grid", key: "runs/not-there"}
+    recipe = load_recipe("grid-small", TrainRecipe, [f"start={json.dumps(given)}", "data.shards=runs/no-shards"])
+    with pytest.raises(CheckpointError, match="runs/not-there: no such model folder"):
+        begin(recipe)
 
 
 def test_eyes_of_another_size_are_refused(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 from torch import nn
 
 from unsilent.errors import CheckpointError
-from unsilent.models.pretrained import init_from, load_reconstructor, model_folder
+from unsilent.models.pretrained import init_from, load_reconstructor, model_folder, read_card
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.nn import ModalityBatchNorm
 from unsilent.training.recipe import OptimConfig, RateConfig, StartConfig
 
-__all__ = ["Thaw", "hand_over", "parameter_groups", "start"]
+__all__ = ["Thaw", "check_start", "hand_over", "parameter_groups", "start"]
 
 
 def start(model: Reconstructor, config: StartConfig) -> None:
@@ -31,6 +31,17 @@ def start(model: Reconstructor, config: StartConfig) -> None:
             init_from(model, _folder(config.source))
         else:
             hand_over(model, _folder(config.source), parts)
+
+
+def check_start(config: StartConfig) -> None:
+    """Refuse a start from what is not there, before minutes are spent on reading clips.
+
+    Raises:
+        CheckpointError: a source is no model folder.
+    """
+    for name in (config.encoder_from, config.source):
+        if name is not None:
+            read_card(_folder(name))
 
 
 def _folder(name: str) -> Path:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from unsilent.config import dump_recipe, load_recipe
 from unsilent.errors import RecipeError
+from unsilent.training.finetune import check_start
 from unsilent.training.loop import Metrics, Trainer
 from unsilent.training.pretrain import PretrainTask
 from unsilent.training.pretrain_recipe import PretrainRecipe
@@ -115,6 +116,8 @@ def begin(recipe: Recipe, on_load: Callable[[], None] | None = None) -> tuple[An
     """
     if recipe.run.threads is not None:
         torch.set_num_threads(recipe.run.threads)
+    if isinstance(recipe, TrainRecipe | TrainWaveRecipe):
+        check_start(recipe.start)
     precision = "bf16" if recipe.run.precision == "bf16" else "no"
     accelerator = Accelerator(
         mixed_precision=precision, kwargs_handlers=[InitProcessGroupKwargs(timeout=VALIDATION_TIMEOUT)]

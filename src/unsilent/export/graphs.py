@@ -45,44 +45,61 @@ class _WholeFrames(nn.Module):
         return vectors
 
 
-class _ShapedSource(nn.Module):
-    """A `WaveDecoder` with a source, whose transforms are convolutions as those of `VocoderGraph`."""
+class _Transforms(nn.Module):
+    """The STFT as a strided convolution with windowed cosines and sines, and its inverse as a transposed one.
+
+    A complex spectrum is 2 K real channels. Both are those of `unsilent.features` to the last bit of rounding, at the
+    edges too: the inverse is divided by the sum of squared windows.
+    """
 
     forwards: Tensor
     backwards: Tensor
     squares: Tensor
 
+    def __init__(self, window: Tensor, hop: int) -> None:
+        super().__init__()
+        self.hop, n_fft = hop, window.shape[0]
+        self.left = (n_fft - hop) // 2
+        self.right = n_fft - hop - self.left
+        forwards, backwards = _bases(window.double())
+        self.register_buffer("forwards", forwards.float()[:, None])
+        self.register_buffer("backwards", backwards.float()[:, None])
+        self.register_buffer("squares", window.square()[None, None])
+
+    def spectrum(self, samples: Tensor) -> Tensor:
+        """(1, 1, N) to (1, 2 K, M)."""
+        return functional.conv1d(functional.pad(samples, (self.left, self.right)), self.forwards, stride=self.hop)
+
+    def envelope(self, like: Tensor) -> Tensor:
+        """Sum of squared windows (1, 1, N) over as many frames as ``like`` (1, C, M) has."""
+        return self._overlap(torch.ones_like(like[:, :1]), self.squares).clamp(min=1e-8)
+
+    def samples(self, spectrum: Tensor, envelope: Tensor) -> Tensor:
+        """(1, 2 K, M) to (1, 1, N)."""
+        return self._overlap(spectrum, self.backwards) / envelope
+
+    def _overlap(self, channels: Tensor, basis: Tensor) -> Tensor:
+        samples = functional.conv_transpose1d(channels, basis, stride=self.hop)
+        return samples[:, :, self.left : samples.shape[2] - self.right]
+
+
+class _ShapedSource(nn.Module):
+    """A `WaveDecoder` with a source, whose transforms are convolutions."""
+
     def __init__(self, decoder: WaveDecoder, head: SourceFilter) -> None:
         super().__init__()
         self.decoder, self.head, self.mel = decoder, head, decoder.mel
-        n_fft = head.config.n_fft
-        self.left = (n_fft - head.hop_length) // 2
-        self.right = n_fft - head.hop_length - self.left
-        forwards, backwards = _bases(head.window.double())
-        self.register_buffer("forwards", forwards.float()[:, None])
-        self.register_buffer("backwards", backwards.float()[:, None])
-        self.register_buffer("squares", head.window.square()[None, None])
+        self.transforms = _Transforms(head.window, head.hop_length)
 
     def forward(self, x: Tensor, mask: Tensor, modality: Modality) -> Tensor:
         """(1, T, D) and a mask that is True throughout to (1, N)."""
         y, keep = self.decoder.features(x, mask, modality)
         controls = self.head(y)
-        spectrum = torch.zeros(())
-        for sound, gain in zip(
-            self.head.excitation(controls.pitch, keep), (controls.harmonic, controls.noise), strict=True
-        ):
-            padded = functional.pad(sound[:, None], (self.left, self.right))
-            shape = gain.exp()
-            spectrum = spectrum + functional.conv1d(padded, self.forwards, stride=self.head.hop_length) * torch.cat(
-                (shape, shape), dim=1
-            )
-        envelope = self._overlap(torch.ones_like(spectrum[:, :1]), self.squares).clamp(min=1e-8)
-        made: Tensor = torch.tanh(self._overlap(spectrum, self.backwards) / envelope)
+        voice, breath = (self.transforms.spectrum(each[:, None]) for each in self.head.excitation(controls.pitch, keep))
+        harmonic, noise = controls.harmonic.exp(), controls.noise.exp()
+        spectrum = voice * torch.cat((harmonic, harmonic), dim=1) + breath * torch.cat((noise, noise), dim=1)
+        made: Tensor = torch.tanh(self.transforms.samples(spectrum, self.transforms.envelope(spectrum)))
         return made[:, 0]
-
-    def _overlap(self, channels: Tensor, basis: Tensor) -> Tensor:
-        samples = functional.conv_transpose1d(channels, basis, stride=self.head.hop_length)
-        return samples[:, :, self.left : samples.shape[2] - self.right]
 
 
 class ModelGraph(nn.Module):
@@ -124,56 +141,34 @@ class VoiceGraph(nn.Module):
 
 
 class VocoderGraph(nn.Module):
-    """`Vocoder` with its transforms as convolutions: log-mel (1, F, M) to samples (1, N) in [-1, 1].
-
-    The STFT is a strided convolution with windowed cosines and sines, its inverse a transposed one divided by the sum
-    of squared windows; a complex spectrum is 2 K real channels. Both are the transforms of `Vocoder` to the last bit of
-    rounding, at the edges too.
-    """
+    """`Vocoder` with its transforms as convolutions: log-mel (1, F, M) to samples (1, N) in [-1, 1]."""
 
     start: Tensor
-    forwards: Tensor
-    backwards: Tensor
-    squares: Tensor
 
     def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
         self.vocoder = vocoder.eval()
-        mel = vocoder.config.mel
-        self.hop, self.bins = mel.hop_length, mel.n_fft // 2 + 1
-        self.left = (mel.n_fft - mel.hop_length) // 2
-        self.right = mel.n_fft - mel.hop_length - self.left
-        forwards, backwards = _bases(vocoder.window.double())
-        self.register_buffer("forwards", forwards.float()[:, None])
-        self.register_buffer("backwards", backwards.float()[:, None])
-        self.register_buffer("squares", vocoder.window.square()[None, None])
+        self.bins = vocoder.config.mel.n_fft // 2 + 1
+        self.transforms = _Transforms(vocoder.window, vocoder.config.mel.hop_length)
         alternating = 1.0 - 2.0 * (torch.arange(self.bins) % 2)
         self.register_buffer("start", torch.cat((alternating, torch.zeros(self.bins)))[None, :, None])
 
     def forward(self, mel: Tensor) -> Tensor:
         """See the class."""
         magnitude = self.vocoder.log_magnitude(mel).clamp(max=MAX_LOG_MAGNITUDE).exp()
-        envelope = self._trim(self._overlap(torch.ones_like(magnitude[:, :1]), self.squares)).clamp(min=1e-8)
+        envelope = self.transforms.envelope(magnitude)
         twice = torch.cat((magnitude, magnitude), dim=1)
         power, spectrum, before = magnitude.square(), twice * self.start, None
         for softness, gain in phase_steps(self.vocoder.config.phase_iterations):
-            samples = self._trim(self._overlap(spectrum, self.backwards)) / envelope
-            padded = functional.pad(samples, (self.left, self.right))
-            consistent = functional.conv1d(padded, self.forwards, stride=self.hop)
+            consistent = self.transforms.spectrum(self.transforms.samples(spectrum, envelope))
             step = consistent if before is None else consistent - MOMENTUM / (1 + MOMENTUM) * before
             before = consistent
             real, imaginary = step[:, : self.bins], step[:, self.bins :]
             length = real * real + imaginary * imaginary + softness**2 * power + SMALLEST_POWER
             scale = gain * magnitude / length.sqrt()
             spectrum = step * torch.cat((scale, scale), dim=1)
-        made: Tensor = self._trim(self._overlap(spectrum, self.backwards)) / envelope
+        made: Tensor = self.transforms.samples(spectrum, envelope)
         return made[:, 0].clamp(-1, 1)
-
-    def _overlap(self, channels: Tensor, basis: Tensor) -> Tensor:
-        return functional.conv_transpose1d(channels, basis, stride=self.hop)
-
-    def _trim(self, samples: Tensor) -> Tensor:
-        return samples[:, :, self.left : samples.shape[2] - self.right]
 
 
 class PublicVocoderGraph(nn.Module):

@@ -120,13 +120,15 @@ class WaveDecoder(nn.Module):
         out: Tensor = torch.tanh(self.head(y)[:, 0, first : first + keep.shape[1]]) * keep.to(y.dtype)
         return out
 
-    def voiced(self, x: Tensor, mask: Tensor, pitch: Tensor, modality: Modality = "video") -> tuple[Tensor, Tensor]:
+    def voiced(
+        self, x: Tensor, mask: Tensor, pitch: Tensor | None, modality: Modality = "video"
+    ) -> tuple[Tensor, Tensor]:
         """Samples with a pitch that is given, and the pitch that `forward` would have taken, to train both apart.
 
         Args:
             x: (B, T, in_width).
             mask: (B, T).
-            pitch: (B, M) Hz, 0 where the decoder's own is to be taken.
+            pitch: (B, M) Hz, 0 where the decoder's own is to be taken; None takes it throughout.
             modality: see `forward`.
 
         Returns:
@@ -135,7 +137,7 @@ class WaveDecoder(nn.Module):
         assert isinstance(self.head, SourceFilter)
         y, keep = self.features(x, mask, modality)
         controls = self.head(y)
-        taken = torch.where(pitch > 0, pitch, controls.pitch)
+        taken = controls.pitch if pitch is None else torch.where(pitch > 0, pitch, controls.pitch)
         return self.head.sound(controls._replace(pitch=taken), keep), controls.pitch
 
     def features(self, x: Tensor, mask: Tensor, modality: Modality) -> tuple[Tensor, Tensor]:

@@ -139,8 +139,7 @@ class WaveTask:
             if not isinstance(source, SourceFilter):
                 return model(batch.source, mask, voice).float(), None
             latents = model.latents(batch.source, mask, voice)
-            true = fill_pitch(self._pitch(source, batch.samples))
-            given = true if told else torch.zeros_like(true)
+            given = fill_pitch(self._pitch(source, batch.samples)) if told else None
             assert isinstance(model.decoder, WaveDecoder)
             made, pitch = model.decoder.voiced(latents, mask, given, model.modality)
         return made.float(), pitch.float()

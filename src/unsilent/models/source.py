@@ -39,7 +39,7 @@ class SourceFilter(nn.Module):
     """Vectors at the rate of ``hop_length`` to samples: pitch, and the spectra of a voice and of a breath.
 
     A network that is to make samples of features without phase has to invent the phases of every harmonic, frame for
-    frame in step: adversaries teach that in days. Here a train of pulses and a noise, both of a flat spectrum, bring
+    frame in step. Here a train of pulses and a noise, both of a flat spectrum, bring
     their phases along, and what is learnt is smooth (after the harmonic-plus-noise model, Stylianou 2001; DDSP, Engel
     et al. 2020; neural source-filter models, Wang et al. 2020). That the pitch is learnt apart, from the
     autocorrelation of the true sound, is our choice, as is the filter's form: gains on the bins of a short-time

@@ -91,10 +91,10 @@ def test_seeds_that_have_not_run_are_no_result() -> None:
 
 
 def test_each_arm_changes_one_thing() -> None:
-    arms = ["A", "A+", "B", "C", "D", "E", "F", "G", "T"]
+    arms = ["A", "A+", "B", "C", "D", "E", "F", "G", "L", "T"]
     recipe = study_of(Path("shards"), arms=arms, minutes=[0.05, 0.1], seeds=[0, 1])
     runs = {run.name: run for run in plan(recipe, Path("runs"))}
-    assert len(runs) == 9 * 2 * 2 + 5  # speech, shared, reversed, and own for each amount
+    assert len(runs) == 10 * 2 * 2 + 5  # speech, shared, reversed, and own for each amount
     scratch: Any = runs["A-0.05min-seed1"].recipe
     assert runs["A+-0.05min-seed1"].recipe == scratch
     for arm, source, changed in (
@@ -104,6 +104,7 @@ def test_each_arm_changes_one_thing() -> None:
         ("E", "pretrain-speech", {"start"}),
         ("F", "pretrain-own-0.05min", {"start"}),
         ("G", "pretrain-reversed", {"start"}),
+        ("L", "pretrain-speech", {"start"}),
         ("T", "pretrain-speech", {"start"}),
     ):
         run: Any = runs[f"{arm}-0.05min-seed1"]
@@ -112,6 +113,10 @@ def test_each_arm_changes_one_thing() -> None:
         differs = {name for name in type(scratch).model_fields if getattr(run.recipe, name) != getattr(scratch, name)}
         assert differs == changed | {"name"}
     assert runs["T-0.1min-seed0"].recipe.start.init == "decoder+temporal"  # type: ignore[union-attr]
+    assert {name[0]: run.recipe.start.latents for name, run in runs.items() if name[:2] in ("B-", "L-")} == {  # type: ignore[union-attr]
+        "B": 0.0,
+        "L": recipe.regressed,
+    }
     strategies = {arm: runs[f"{arm}-0.1min-seed0"].recipe.start.strategy for arm in "BDE"}  # type: ignore[union-attr]
     assert strategies == {"B": "full", "D": "frozen", "E": "staged"}
     own: Any = runs["pretrain-own-0.1min"].recipe.data

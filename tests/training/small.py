@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tests.models.small import CONFIG
 
 from unsilent.config import validate_recipe
-from unsilent.models import ReconstructorConfig
+from unsilent.models import ReconstructorConfig, build_reconstructor
+from unsilent.models.config import AudioEncoderConfig
+from unsilent.models.pretrained import save_model
 from unsilent.shards import ClipRow, ShardReader, ShardWriter, encode_audio, encode_crops
 from unsilent.training.recipe import TrainRecipe, VocoderRecipe
 
@@ -107,6 +110,15 @@ def train_recipe(shards: Path, **changes: Any) -> TrainRecipe:
         "run": {"epochs": 2, "batch_size": 2, "threads": 1, "validate_every": 1, "log_every": 1},
     }
     return validate_recipe(merged(base, changes), TrainRecipe, "memory")
+
+
+def save_listener(folder: Path, model: ReconstructorConfig) -> ReconstructorConfig:
+    """Keep a model that hears instead of seeing what ``model`` sees, with fresh weights."""
+    encoder = AudioEncoderConfig(widths=(2, 3, 4, 5, 6), bottleneck=4, out_width=model.encoder.out_width)
+    config = model.model_copy(update={"encoder": encoder})
+    torch.manual_seed(1)
+    save_model(folder, build_reconstructor(config), config, {}, dtype=torch.float32)
+    return config
 
 
 def vocoder_recipe(shards: Path, **changes: Any) -> VocoderRecipe:

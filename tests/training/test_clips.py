@@ -43,6 +43,11 @@ def data_of(*rows: ClipRow, **options: Any) -> ClipData:
     return ClipData(rows, **{"mel": MEL, "encoder": ENCODER, "vocabulary": VOCABULARY, **options})
 
 
+def numbers_of(sound: torch.Tensor) -> torch.Tensor:
+    """Stands for a model that hears: the number of every frame of (1, N) samples, twice."""
+    return torch.arange(sound.shape[1] // 960.0)[None, :, None].expand(1, -1, 2)
+
+
 def numbers_seen(sample: ClipSample) -> list[int]:
     return [round((frame.float().mean().item() - 30) / 5) for frame in sample.crops]
 
@@ -74,7 +79,7 @@ def test_random_windows_keep_picture_sound_and_words_together(tmp_path: Path, ca
     clip = numbered(tmp_path)
     whole = data_of(clip)
     reference = numbers_heard(whole[0])
-    data = data_of(clip, augment=STILL, window=8, cache=cache)
+    data = data_of(clip, augment=STILL, window=8, cache=cache, listen=numbers_of)
     firsts = set()
     for position in range(40):
         sample = data[SampleKey(0, position, 0)]
@@ -82,6 +87,7 @@ def test_random_windows_keep_picture_sound_and_words_together(tmp_path: Path, ca
         first = seen[0]
         assert seen == list(range(first, first + 8))
         assert sample.words.tolist() == [number + 1 for number in seen]
+        assert sample.latents[:, 0].tolist() == seen
         assert torch.equal(sample.mel, whole[0].mel[:, 4 * first : 4 * first + 32])
         assert sample.mel_frames == 32
         assert numbers_heard(sample) == reference[first : first + 8]
@@ -171,7 +177,7 @@ def test_batch_pads_with_what_never_counts() -> None:
     samples = [
         ClipSample(
             torch.full((frames, 2, 2), frames, dtype=torch.uint8), torch.ones(3, 4 * frames), 4 * frames - 1,
-            torch.full((frames,), 7), torch.full((3, 5), frames),
+            torch.full((frames,), 7), torch.full((3, 5), frames), torch.ones(frames, 6),
         )
         for frames in (2, 3)
     ]  # fmt: skip
@@ -183,6 +189,7 @@ def test_batch_pads_with_what_never_counts() -> None:
     assert batch.mel_frames.tolist() == [7, 11]
     assert batch.words.tolist() == [[7, 7, NO_LABEL], [7, 7, 7]]
     assert batch.reference.tolist() == [[[2] * 5] * 3, [[3] * 5] * 3]
+    assert batch.latents.sum(2).tolist() == [[6, 6, 0], [6, 6, 6]]
     assert not batch.crops[0, 2].any()
     assert (batch.mel[0, :, :8] == 1).all()
     moved = batch.to(torch.device("cpu"))
@@ -213,7 +220,7 @@ def test_another_tempo_keeps_picture_sound_and_words_in_step(tmp_path: Path, win
     clip = numbered(tmp_path)
     reference = numbers_heard(data_of(clip)[0])[0]
     fast = STILL.model_copy(update={"speed": 0.3})
-    data, lengths, slopes = data_of(clip, augment=fast, window=window), set(), []
+    data, lengths, slopes = data_of(clip, augment=fast, window=window, listen=numbers_of), set(), []
     full = np.log(0.9 * 512 / 2)
     for position in range(20):
         sample = data[SampleKey(0, position, 0)]
@@ -224,6 +231,8 @@ def test_another_tempo_keeps_picture_sound_and_words_in_step(tmp_path: Path, win
         band = sample.mel.mean(1).argmax()
         heard = (sample.mel[band].view(-1, 4)[:, 1:3].mean(1).numpy() - full) / np.log(STEP) - reference
         assert np.abs(seen - heard)[1:-1].max() < 0.7
+        assert sample.latents.shape == (frames, 2)
+        assert np.abs(seen - sample.latents.numpy()[:, 0])[1:-1].max() < 0.7
         assert np.abs(sample.words.numpy() - 1 - seen)[1:-1].max() <= 0.71
         lengths.add(frames)
         slopes.append(float(np.diff(seen).mean()))

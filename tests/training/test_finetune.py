@@ -139,6 +139,8 @@ def test_what_does_not_fit_is_refused_with_both_values(tmp_path: Path, change: d
         ({"strategy": "frozen"}, "needs init"),
         ({"init": "model", "source": "x", "strategy": "staged"}, "needs init"),
         ({"init": "decoder", "source": "x", "staged": [0.9, 0.2]}, "must not begin"),
+        ({"latents": 0.1}, "latents needs init"),
+        ({"init": "model", "source": "x", "latents": 0.1}, "latents needs init"),
         ({"init": "model", "source": "x", "encoder_from": "y"}, "encoder_from contradicts"),
     ],
 )

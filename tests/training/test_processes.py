@@ -12,7 +12,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from tests.processes import WORLD, in_two_processes
-from tests.training.small import row, train_recipe, vocoder_recipe, write_shards
+from tests.training.small import row, save_listener, train_recipe, vocoder_recipe, write_shards
 from torch import Tensor, nn
 
 from unsilent.config import dump_recipe
@@ -46,7 +46,10 @@ def recipe_of(kind: str, shards: Path) -> TrainRecipe | VocoderRecipe:
         return train_recipe(shards, model=LAYERS, run={**RUN, "batch_size": 2})
     spread = {"fsdp": kind == "fsdp", **({"batch_size": 6, "accumulate": 2} if kind == "uneven" else {})}
     losses = {"estoi": 0.5, "lag": 0}
-    return train_recipe(shards, model=STILL, data={"window": None}, loss=losses, run={**RUN, **spread})
+    start = (
+        {"init": "decoder", "source": str(shards.parent / "listener"), "latents": 0.5} if kind == "regressed" else {}
+    )
+    return train_recipe(shards, model=STILL, data={"window": None}, loss=losses, run={**RUN, **spread}, start=start)
 
 
 def fit(kind: str, shards: Path, folder: Path, stop: int | None = None) -> Metrics:
@@ -127,7 +130,7 @@ def explicit(rank: int) -> dict[str, Any]:
 
 def worker(rank: int, folder: Path) -> None:
     shards = folder / "shards"
-    for kind in ("plain", "fsdp", "vocoder"):
+    for kind in ("plain", "fsdp", "vocoder", "regressed"):
         fit(kind, shards, folder / kind)
     fit("dropping", shards, folder / "straight")
     killed("dropping", shards, folder / "resumed", stop=4)
@@ -153,6 +156,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shards(made / "shards")
     rows = [row(number, frames=10) for number in range(6)] + [row(9, split="held-out")]
     write_shards(made / "six", rows)
+    save_listener(made / "listener", train_recipe(made / "shards", model=STILL).model)
     in_two_processes(worker, made)
     return made
 
@@ -171,12 +175,14 @@ def tensors_of(folder: Path) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def one(folder: Path) -> Path:
-    for kind in ("plain", "vocoder"):
+    for kind in ("plain", "vocoder", "regressed"):
         fit(kind, folder / "shards", folder / f"one-{kind}")
     return folder
 
 
-@pytest.mark.parametrize(("mine", "theirs"), [("plain", "plain"), ("fsdp", "plain"), ("vocoder", "vocoder")])
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [("plain", "plain"), ("fsdp", "plain"), ("vocoder", "vocoder"), ("regressed", "regressed")]
+)
 def test_losses_are_those_of_one_process_with_the_same_batch(one: Path, mine: str, theirs: str) -> None:
     for group in ("train", "validation"):
         two, alone = history(one / mine, group), history(one / f"one-{theirs}", group)

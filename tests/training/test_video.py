@@ -12,13 +12,15 @@ import pytest
 import torch
 from accelerate import Accelerator
 from tests.models.small import CONFIG, reconstructor
-from tests.training.small import row, train_recipe, write_shards
+from tests.training.small import MODEL, row, save_listener, train_recipe, write_shards
 from torch import Tensor, nn
 
 from unsilent.errors import CheckpointError, ShardError, TrainingError
 from unsilent.models.pretrained import load_reconstructor, save_model
+from unsilent.shards import ShardReader
 from unsilent.training.checkpoint import newest_snapshot
 from unsilent.training.clips import NO_LABEL, ClipBatch
+from unsilent.training.finetune import listener
 from unsilent.training.order import BatchOrder, SampleKey
 from unsilent.training.run import train
 from unsilent.training.video import VideoTask
@@ -227,6 +229,37 @@ def test_start_from_a_model_keeps_all_of_it(shards: Path, tmp_path: Path) -> Non
     assert set(dropout) == {0.1}
     with pytest.raises(CheckpointError, match="does not fit"):
         task_of(shards, start={"init": "model", "source": str(tmp_path)}, model={"decoder": {"width": 7}})
+
+
+def test_what_the_decoder_reads_is_learnt_first(shards: Path, tmp_path: Path) -> None:
+    save_listener(tmp_path, MODEL)
+    start = {"init": "decoder", "source": str(tmp_path), "latents": 0.5}
+    task = task_of(shards, start=start, optim={"lr": 1e-2})
+    batch = first_batch(task)
+    model, heard = task.modules["model"], listener(str(tmp_path))
+    row = ShardReader(shards, split="train")[0]
+    padded = torch.zeros(1, row.frames * 960)
+    padded[0, : row.samples] = torch.from_numpy(row.audio())[: padded.shape[1]]
+    torch.testing.assert_close(task.data()[0].latents, heard(padded)[0])
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    task.modules.train()
+    found = [task.update(batch, step, 100) for step in range(50)]
+    assert {frozenset(each) for each in found} == {frozenset({"loss", "latents", "gradient_norm"})}
+    assert found[-1]["latents"] < 0.6 * found[0]["latents"]
+    moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert moved
+    assert not any(name.startswith("decoder.") for name in moved)
+    task.modules.eval()
+    assert "latents" not in task.losses(batch, judged=True)  # validation is of mels all along
+    task.modules.train()
+    assert "l1" in task.update(batch, 50, 100)
+    assert not torch.equal(model.get_parameter("decoder.project.weight"), before["decoder.project.weight"])
+
+
+def test_only_what_hears_has_latents_to_regress_onto(shards: Path, tmp_path: Path) -> None:
+    save_model(tmp_path, reconstructor(), CONFIG, {}, dtype=torch.float32)
+    with pytest.raises(CheckpointError, match=r"reads video .*, audio is needed here"):
+        task_of(shards, start={"init": "decoder", "source": str(tmp_path), "latents": 0.1})
 
 
 def test_loss_that_is_no_number_keeps_the_checkpoint(

@@ -274,6 +274,7 @@ def test_a_mel_model_hands_no_decoder_to_a_wave_model(shards: Path, tmp_path: Pa
     [
         ("model.decoder.target=mel", "kind train-wave makes v2a-wave"),
         ("data.augment.speed=0.1", "data.augment.speed"),
+        ("start.latents=0.1", "start.latents"),
         ("data.window=2", "at least 3"),
         ("adversary.betas=[0.5, 1.0]", "adversary.betas"),
         ("adversary.steps=0", "adversary.steps"),

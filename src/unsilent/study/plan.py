@@ -99,7 +99,10 @@ def _finetuning(recipe: StudyRecipe, arm: ArmName, minutes: float, seed: int, so
     base = recipe.finetune
     strategy = {"D": "frozen", "E": "staged"}.get(arm, "full")
     init = "decoder+temporal" if arm == "T" else "decoder"
-    start = StartConfig(init=init, source=str(source), strategy=strategy) if source else StartConfig()  # type: ignore[arg-type]
+    start = StartConfig()
+    if source:
+        latents = recipe.regressed if arm == "L" else 0.0
+        start = StartConfig(init=init, source=str(source), strategy=strategy, latents=latents)  # type: ignore[arg-type]
     model = base.model.model_copy(update={"split_norm": arm != "C"})
     # With less video an epoch is shorter: judge all runs after about as many steps.
     every = round(base.run.validate_every * max(recipe.minutes) / minutes)

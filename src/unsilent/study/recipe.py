@@ -13,7 +13,7 @@ from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
 
 __all__ = ["ABOUT", "AnyPretrain", "AnyTrain", "ArmName", "StudyRecipe"]
 
-ArmName = Literal["A", "A+", "B", "C", "D", "E", "F", "G", "T"]
+ArmName = Literal["A", "A+", "B", "C", "D", "E", "F", "G", "L", "T"]
 ABOUT: dict[ArmName, str] = {
     "A": "scratch",
     "A+": "scratch, as many steps as pre-training and fine-tuning together",
@@ -23,6 +23,7 @@ ABOUT: dict[ArmName, str] = {
     "E": "as B, unfrozen layer by layer",
     "F": "decoder pre-trained on the sound of the same clips only",
     "G": "as B, pre-trained on speech played backwards",
+    "L": "as B, after video features were regressed onto the audio latents that the decoder knows (our addition)",
     "T": "as B, with the temporal module handed over too (our addition)",
 }
 """What every arm is."""
@@ -63,6 +64,8 @@ class StudyRecipe(RecipeModel):
     """Estimated ESTOI by which a validation must be better to count."""
     smallest_effect: float = Field(0.02, gt=0)
     """Gain in ESTOI, stated in advance, that would be worth having: an interval wholly below it refutes the claim."""
+    regressed: float = Field(0.05, gt=0, le=1)
+    """Of arm L: ``start.latents``, a fraction of ``finetune.run.epochs``."""
     test: str = "s1-test"
     """Split on which the finished runs are compared; nothing is chosen on it."""
     jobs: int = Field(1, ge=1)
@@ -85,6 +88,8 @@ class StudyRecipe(RecipeModel):
             raise ValueError(
                 "finetune.optim.final_lr must be 1: a run that ends when it is flat has no schedule to fall along"
             )
+        if "L" in self.arms and made[0] == "wave":
+            raise ValueError("arms: L is for models towards mels; leave it out")
         if self.finetune.start != StartConfig():
             raise ValueError("finetune.start is set by the arms; leave it out")
         if self.test in (self.finetune.data.train, self.finetune.data.validation):

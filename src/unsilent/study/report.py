@@ -24,7 +24,7 @@ __all__ = ["Comparison", "compare", "write_report"]
 Metric = Literal["estoi", "estoi_aligned"]
 PAIRS: tuple[tuple[ArmName, ArmName], ...] = (
     ("B", "A"), ("B", "A+"), ("F", "A"), ("B", "F"), ("B", "C"), ("B", "D"), ("B", "E"), ("B", "G"),
-    ("T", "A"), ("T", "B"),
+    ("L", "A"), ("L", "B"), ("T", "A"), ("T", "B"),
 )  # fmt: skip
 """Differences that answer the questions of a study."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ class ClipSample:
     """(T,) int64, index of the word in every frame, 0 for none, `NO_LABEL` where unknown."""
     reference: Tensor
     """(F, R) log-mel of the same speaker in another clip; R is 0 for a model that is told no voice."""
+    latents: Tensor
+    """(T, D), what a pre-trained model makes of the clip's sound for its decoder; D is 0 where that is not wanted."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class ClipBatch:
     """(B, T)."""
     reference: Tensor
     """(B, F, R)."""
+    latents: Tensor
+    """(B, T, D)."""
 
     @property
     def source(self) -> Tensor:
@@ -91,6 +96,16 @@ def word_labels(words: Sequence[Word], frames: int, vocabulary: dict[str, int], 
     return labels
 
 
+class _Clip(NamedTuple):
+    """A clip as it is kept: crops (T, S, S), mel (F, 4 T), and words and latents a frame."""
+
+    crops: NDArray[np.uint8]
+    mel: Tensor
+    mel_frames: int
+    words: Tensor
+    latents: Tensor
+
+
 class ClipData(Dataset[ClipSample]):
     """Clips of shards, decoded, augmented by key, with mel and word labels.
 
@@ -103,6 +118,7 @@ class ClipData(Dataset[ClipSample]):
         vocabulary: index of every word, from 1.
         window: with ``augment``, a random stretch of this many video frames instead of the whole clip.
         references: whose voice each clip is told; none if not given.
+        listen: makes latents (1, T, D) of a clip's sound (1, N); none are made if not given.
         cache: keep decoded clips in memory.
         on_load: called after every clip that is loaded into the cache at construction.
     """
@@ -118,12 +134,14 @@ class ClipData(Dataset[ClipSample]):
         vocabulary: dict[str, int] | None = None,
         window: int | None = None,
         references: References | None = None,
+        listen: Callable[[Tensor], Tensor] | None = None,
         cache: bool = True,
         on_load: Callable[[], None] | None = None,
     ) -> None:
         self.rows, self.mel, self.encoder, self.seed, self.augment = rows, mel, encoder, seed, augment
         self.vocabulary, self.window, self.references = vocabulary or {}, window, references
-        self._cache: list[tuple[NDArray[np.uint8], Tensor, int, Tensor]] | None = None
+        self._listen = listen
+        self._cache: list[_Clip] | None = None
         if cache:
             self._cache = []
             for row in rows:
@@ -136,52 +154,49 @@ class ClipData(Dataset[ClipSample]):
 
     def __getitem__(self, key: SampleKey | int) -> ClipSample:
         index = key if isinstance(key, int) else key.sample
-        crops, mel, mel_frames, words = self._cache[index] if self._cache is not None else self._load(self.rows[index])
-        rng = None
+        clip, rng = self._clip(index), None
         if self.augment is None or isinstance(key, int):
-            crops = centre_crop(crops, self.encoder.crop)
+            crops = centre_crop(clip.crops, self.encoder.crop)
         else:
             rng = sample_rng(self.seed, key)
-            crops, mel, mel_frames, words = self._stretch_of(crops, mel, mel_frames, words, self.augment.speed, rng)
-            crops = augment_crops(crops, self.encoder.crop, self.augment, rng)
+            clip = self._stretch_of(clip, self.augment.speed, rng)
+            crops = augment_crops(clip.crops, self.encoder.crop, self.augment, rng)
         pictures = torch.from_numpy(np.ascontiguousarray(crops))
-        return ClipSample(pictures, mel, mel_frames, words, self._reference(index, rng))
+        return ClipSample(pictures, clip.mel, clip.mel_frames, clip.words, self._reference(index, rng), clip.latents)
+
+    def _clip(self, index: int) -> _Clip:
+        return self._cache[index] if self._cache is not None else self._load(self.rows[index])
 
     def _reference(self, index: int, rng: np.random.Generator | None) -> Tensor:
         if self.references is None:
             return no_reference(self.mel.n_mels)
         other = self.references.other(index, rng)
-        _, mel, heard, _ = self._cache[other] if self._cache is not None else self._load(self.rows[other])
-        return self.references.reference(mel, heard, rng)
+        clip = self._clip(other)
+        return self.references.reference(clip.mel, clip.mel_frames, rng)
 
-    def _stretch_of(
-        self,
-        crops: NDArray[np.uint8],
-        mel: Tensor,
-        mel_frames: int,
-        words: Tensor,
-        speed: float,
-        rng: np.random.Generator,
-    ) -> tuple[NDArray[np.uint8], Tensor, int, Tensor]:
+    def _stretch_of(self, clip: _Clip, speed: float, rng: np.random.Generator) -> _Clip:
         """A random window of a clip at a random tempo; the whole clip where it is no longer than the window."""
+        crops, mel, mel_frames, words, latents = clip
         tempo = float(rng.uniform(1 - speed, 1 + speed)) if speed else 1.0
         ratio = mel.shape[1] // len(crops)
         frames = len(crops) if self.window is None else min(len(crops), round(self.window * tempo))
         if frames < len(crops):
             first = int(rng.integers(0, len(crops) - frames + 1))
-            crops, words = crops[first : first + frames], words[first : first + frames]
+            shown = slice(first, first + frames)
+            crops, words, latents = crops[shown], words[shown], latents[shown]
             mel = mel[:, first * ratio : (first + frames) * ratio]
             mel_frames = min(max(mel_frames - first * ratio, 0), mel.shape[1])
         wanted = frames if not speed else max(1, round(frames / tempo))
         if wanted == frames:
-            return crops, mel, mel_frames, words
+            return _Clip(crops, mel, mel_frames, words, latents)
         # The word of a frame is that of the moment it shows: labels are not mixed.
         nearest = ((torch.arange(wanted) + 0.5) * frames / wanted).long()
         mel_frames = mel_frames * wanted // frames
         played = torch.from_numpy(stretch(mel.T.numpy(), wanted * ratio)).T
-        return stretch(crops, wanted), played, mel_frames, words[nearest]
+        latents = torch.from_numpy(stretch(latents.numpy(), wanted))
+        return _Clip(stretch(crops, wanted), played, mel_frames, words[nearest], latents)
 
-    def _load(self, row: ClipRow) -> tuple[NDArray[np.uint8], Tensor, int, Tensor]:
+    def _load(self, row: ClipRow) -> _Clip:
         check_rates(row, self.mel)
         crops = resize_crops(row.crops(), self.encoder.resize)
         audio = torch.from_numpy(row.audio())
@@ -190,7 +205,9 @@ class ClipData(Dataset[ClipSample]):
         padded = torch.zeros(1, row.frames * self.mel.samples_per_frame)
         padded[0, :real] = audio[:real]
         mel = log_mel(padded, self.mel)[0]
-        return crops, mel, real // self.mel.hop_length, word_labels(row.words, row.frames, self.vocabulary, row.fps)
+        words = word_labels(row.words, row.frames, self.vocabulary, row.fps)
+        latents = torch.zeros(row.frames, 0) if self._listen is None else self._listen(padded)[0]
+        return _Clip(crops, mel, real // self.mel.hop_length, words, latents)
 
 
 def check_rates(row: ClipRow, mel: MelConfig) -> None:
@@ -215,9 +232,12 @@ def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
     crops = torch.zeros(len(samples), longest, *first.crops.shape[1:], dtype=torch.uint8)
     mel = torch.zeros(len(samples), first.mel.shape[0], longest * mels_per_frame)
     words = torch.full((len(samples), longest), NO_LABEL)
+    latents = torch.zeros(len(samples), longest, first.latents.shape[1])
     for i, sample in enumerate(samples):
         crops[i, : len(sample.crops)] = sample.crops
         mel[i, :, : sample.mel.shape[1]] = sample.mel
         words[i, : len(sample.words)] = sample.words
+        latents[i, : len(sample.latents)] = sample.latents
     heard = torch.tensor([sample.mel_frames for sample in samples])
-    return ClipBatch(crops, frames, mel, heard, words, torch.stack([sample.reference for sample in samples]))
+    reference = torch.stack([sample.reference for sample in samples])
+    return ClipBatch(crops, frames, mel, heard, words, reference, latents)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from unsilent.errors import CheckpointError
 from unsilent.models.pretrained import init_from, load_reconstructor, model_folder, read_card
@@ -13,7 +15,7 @@ from unsilent.models.reconstructor import Reconstructor
 from unsilent.nn import ModalityBatchNorm
 from unsilent.training.recipe import OptimConfig, RateConfig, StartConfig
 
-__all__ = ["Thaw", "check_start", "hand_over", "parameter_groups", "start"]
+__all__ = ["Thaw", "check_start", "hand_over", "listener", "parameter_groups", "start"]
 
 
 def start(model: Reconstructor, config: StartConfig) -> None:
@@ -42,6 +44,23 @@ def check_start(config: StartConfig) -> None:
     for name in (config.encoder_from, config.source):
         if name is not None:
             read_card(_folder(name))
+
+
+def listener(source: str) -> Callable[[Tensor], Tensor]:
+    """What a pre-trained model makes of sound (B, N) for its decoder, (B, T, D), its voice untold.
+
+    Raises:
+        CheckpointError: the source cannot be used, or does not read sound.
+    """
+    model, config, _ = load_reconstructor(_folder(source), source="audio")
+    rate = config.mel.samples_per_frame
+
+    @torch.no_grad()
+    def listen(samples: Tensor) -> Tensor:
+        mask = torch.ones(len(samples), samples.shape[1] // rate, dtype=torch.bool)
+        return model.latents(samples, mask)
+
+    return listen
 
 
 def _folder(name: str) -> Path:

@@ -206,7 +206,9 @@ class Trainer(Generic[Batch]):
                 if wanted:
                     raise RecipeError(f"run.{name}: is not for this kind of training; leave it out")
         elif self.run.fsdp and task.freezes:
-            raise RecipeError("run.fsdp: is not for training that freezes layers; set start.strategy to full")
+            raise RecipeError(
+                "run.fsdp: is not for training that freezes layers; set start.strategy to full and start.latents to 0"
+            )
         elif self.run.fsdp and world_size() > 1:
             self._shadow = copy.deepcopy(self.task.modules)
             task.network = shard(task.network, self.task.optimizers.values())

@@ -20,6 +20,7 @@ from unsilent.models.pretrained import save_model
 from unsilent.models.reconstructor import Reconstructor, build_reconstructor
 from unsilent.nn import length_mask
 from unsilent.training.finetune import Thaw, parameter_groups, start
+from unsilent.training.losses import masked_l1
 from unsilent.training.objective import MelObjective
 from unsilent.training.parallel import ReconstructorWithHead, synchronised
 from unsilent.training.plots import mel_figure
@@ -57,6 +58,10 @@ class MelBatch(Protocol):
     @property
     def bands(self) -> Tensor | None:
         """(B, F), mel bands that count; all if None."""
+
+    @property
+    def latents(self) -> Tensor | None:
+        """(B, T, D), what a pre-trained model gives its decoder; None where nothing learns from it."""
 
     def to(self, device: torch.device) -> Any:
         """The batch on ``device``."""
@@ -110,7 +115,8 @@ class MelTask(Generic[Batch]):
         groups = parameter_groups(nn.ModuleDict(modules), recipe.optim, begin.rates)
         optimizer = torch.optim.AdamW(groups, recipe.optim.lr, recipe.optim.betas, fused=True)
         self._thaw = Thaw(model, begin)
-        self.freezes = begin.strategy != "full"
+        self.freezes = begin.strategy != "full" or begin.latents > 0
+        self._latents, self._regresses = begin.latents, False
         self.modules = nn.ModuleDict(modules).to(accelerator.device)
         self.network: nn.Module = self._whole()
         self.optimizers = {"adamw": optimizer}
@@ -124,7 +130,8 @@ class MelTask(Generic[Batch]):
             values, steps = (heard * kept).sum(), ((heard - 1).clamp(min=0) * kept).sum()
         else:
             values, steps = heard.sum() * bands, (heard - 1).clamp(min=0).sum() * bands
-        return {"l1": float(values), "delta": float(steps), "spectral_convergence": clips, "estoi": clips}
+        means = {"l1": float(values), "delta": float(steps), "spectral_convergence": clips, "estoi": clips}
+        return {**means, "latents": float(batch.frames.sum())}
 
     def head_losses(self, scores: Tensor, batch: Batch) -> Mapping[str, Tensor]:
         """Losses of the head's output (B, T, classes)."""
@@ -133,6 +140,7 @@ class MelTask(Generic[Batch]):
     def update(self, batch: Batch, step: int, total: int) -> Metrics:
         """One step of AdamW on the weighted sum of the recipe's losses."""
         self._thaw.apply(step, total)
+        self._regresses = step < self._latents * total
         device, optimizer = self.accelerator.device, self.optimizers["adamw"]
         optimizer.zero_grad(set_to_none=True)
         parts = split_batch(batch, self.settings.run.accumulate)
@@ -154,14 +162,19 @@ class MelTask(Generic[Batch]):
         network = self._whole() if judged else self.network
         mask = length_mask(batch.frames, int(batch.mel.shape[2]) // self.settings.model.mel.mels_per_frame)
         heard = length_mask(batch.mel_frames, batch.mel.shape[2])
+        decode = judged or not self._regresses
         with self.accelerator.autocast():
-            predicted, scores = network(batch.source, mask, batch.reference)
-        losses = self._objective(predicted.float(), batch.mel, heard, batch.bands, judged=judged)
+            predicted, scores = network(batch.source, mask, batch.reference, decode)
+        if decode:
+            losses = self._objective(predicted.float(), batch.mel, heard, batch.bands, judged=judged)
+        else:
+            assert batch.latents is not None
+            losses = {"latents": masked_l1(predicted.mT.float(), batch.latents.mT, mask)}
         if scores is not None:
             losses.update(self.head_losses(scores, batch))
         if shares is not None:
             losses = {name: value * shares[name] for name, value in losses.items()}
-        losses["loss"] = self._objective.total(losses)
+        losses["loss"] = self._objective.total(losses) if decode else losses["latents"]
         return losses
 
     def judge(self, batches: Sequence[Batch], writer: SummaryWriter, step: int) -> Metrics:

@@ -40,12 +40,14 @@ class ReconstructorWithHead(nn.Module):
         super().__init__()
         self.model, self.head = model, head
 
-    def forward(self, x: Tensor, mask: Tensor, reference: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor, reference: Tensor, decode: bool = True) -> tuple[Tensor, Tensor | None]:
         """Input, mask (B, T) and voices' log-mels (B, F, M) to the decoder's target and the head's (B, T, classes).
 
-        Without a head, the second is None.
+        Without a head, the second is None; with ``decode=False`` the first is what the decoder would read, (B, T, D).
         """
         hidden = self.model.latents(x, mask, self.model.voice_of(reference))
+        if not decode:
+            return hidden, None
         target: Tensor = self.model.decoder(hidden, mask, self.model.modality)
         return target, None if self.head is None else self.head(hidden)
 

@@ -44,6 +44,11 @@ class SpeechBatch:
     reference: Tensor
     """(B, F, R) log-mels of more of the same voices; R is 0 for a model that is told none."""
 
+    @property
+    def latents(self) -> None:
+        """What is pre-trained makes its own."""
+        return None
+
     def to(self, device: torch.device) -> SpeechBatch:
         """The batch on ``device``."""
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}

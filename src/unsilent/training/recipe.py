@@ -156,6 +156,9 @@ class StartConfig(RecipeModel):
     staged: tuple[Fraction, Fraction] = (0.2, 0.6)
     """Fractions of all steps at which the first and the last handed-over layer begin to learn, for ``staged``."""
     rates: RateConfig = RateConfig()
+    latents: Fraction = 0.0
+    """Fraction of all steps, the first ones, in which only what the decoder reads is learnt: it is regressed onto what
+    ``source``, a model that reads sound, makes of each clip's own sound. The decoder learns from then on."""
 
     @model_validator(mode="after")
     def _check(self) -> StartConfig:
@@ -167,6 +170,8 @@ class StartConfig(RecipeModel):
             raise ValueError(f"strategy {self.strategy} needs init: decoder or decoder+temporal")
         if self.staged[0] > self.staged[1]:
             raise ValueError("staged: the first layer must not begin to learn after the last")
+        if self.latents and self.init in ("scratch", "model"):
+            raise ValueError("latents needs init: decoder or decoder+temporal, whose source has made them")
         return self
 
 

@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.shards import ClipRow, ShardReader
 from unsilent.training.clips import NO_LABEL, ClipBatch, ClipData, ClipSample, collate_clips
+from unsilent.training.finetune import listener
 from unsilent.training.mel_task import MelTask, Metrics
 from unsilent.training.recipe import TrainRecipe
 from unsilent.training.references import References
@@ -40,16 +41,17 @@ class VideoTask(MelTask[ClipBatch]):
             train = train.take(choose_minutes(train.frames / config.mel.frame_rate, data.minutes))
         held_out = ShardReader(data.shards, split=data.validation)[: data.validation_clips]
         self.vocabulary = _vocabulary(train) if recipe.loss.content else {}
-        told = config.speaker
+        told, begin = config.speaker, recipe.start
         common: dict[str, Any] = {"mel": config.mel, "encoder": config.encoder, "vocabulary": self.vocabulary}
         self._train = ClipData(
             train, seed=recipe.run.seed, augment=data.augment, window=data.window,
             references=References(train.speakers, told.reference_frames) if told else None,
+            listen=listener(begin.source) if begin.source and begin.latents else None,
             cache=recipe.run.cache, on_load=on_load, **common
         )  # fmt: skip
         others = References([row.speaker for row in held_out], told.reference_frames) if told else None
         self._held_out = ClipData(held_out, references=others, cache=True, **common)
-        super().__init__(recipe, accelerator, recipe.start, len(self.vocabulary) + 1 if self.vocabulary else 0)
+        super().__init__(recipe, accelerator, begin, len(self.vocabulary) + 1 if self.vocabulary else 0)
 
     def data(self) -> ClipData:
         """Augmented training clips."""

@@ -126,6 +126,8 @@ class TrainWaveRecipe(RecipeModel):
         _check_segment(self.adversary.segment_frames, self.model, "adversary.segment_frames")
         if self.data.augment.speed:
             raise ValueError("data.augment.speed changes mels, which a waveform has not: set it to 0")
+        if self.start.latents:
+            raise ValueError("start.latents is for kind train, towards mels: leave it out")
         return self
 
 

@@ -3,7 +3,8 @@
     python benchmarks/release.py grid runs/grid-small/best --vocoder runs/vocoder-small/best --scores scores.json
 
 ``--scores`` is what ``unsilent evaluate ... --json`` wrote for the model, or
-``benchmarks/copy_quality.py --json``. A model without a vocoder of its own speaks through that of ``grid``.
+``benchmarks/copy_quality.py --json``. A model without a vocoder of its own speaks through that of ``grid``. Which
+speech a model, and the one that it started from, was trained on is taken from their cards.
 """
 
 from __future__ import annotations
@@ -15,21 +16,18 @@ import sys
 from pathlib import Path
 
 from unsilent.files import atomic_path
-from unsilent.models.pretrained import CARD, SHIPPED, WEIGHTS, amend_card, read_card
+from unsilent.models.pretrained import CARD, SHIPPED, WEIGHTS, amend_card, model_folder, read_card
 from unsilent.synthesis.synthesizer import VOCODER_FOLDER
 
 GRID = "GRID audio-visual sentence corpus, speaker s1 (Cooke, Barker, Cunningham, Shao 2006), CC BY 4.0"
-KERSTIN = "Kerstin voice, CC0-1.0"
-ARTIKULATE = "KDE Artikulate recordings, CC BY-SA 3.0"
-TALKERS = "synthetic talkers made by `unsilent talker` (drawn faces, the voice of hibari-tts 0.2.1), Apache-2.0"
-DATA = {
-    "grid": [GRID],
-    "grid-stream": [GRID],
-    "grid-wave": [GRID, KERSTIN, ARTIKULATE],
-    "talker": [TALKERS],
-    "speech-mel": [KERSTIN, ARTIKULATE],
+SPEECH = {
+    "kerstin": "Kerstin voice, CC0-1.0",
+    "artikulate": "KDE Artikulate recordings, CC BY-SA 3.0",
+    "librispeech": "LibriSpeech (Panayotov, Chen, Povey, Khudanpur 2015), CC BY 4.0",
 }
-VOCODER_DATA = [GRID, KERSTIN, ARTIKULATE]
+TALKERS = "synthetic talkers made by `unsilent talker` (drawn faces, the voice of hibari-tts 0.2.1), Apache-2.0"
+CLIPS = {"grid": [GRID], "grid-stream": [GRID], "grid-wave": [GRID], "talker": [TALKERS], "speech-mel": []}
+VOCODER_DATA = [GRID, SPEECH["kerstin"], SPEECH["artikulate"]]
 LIMITS = {
     "grid": "the grid model knows the 51 words of GRID and one man's face and voice (s1): it says nothing else, and "
     "speaks for anybody else in his voice",
@@ -42,6 +40,21 @@ LIMITS = {
     "speech-mel": "copies speech; it cannot read lips, and is there to start a model that does",
 }
 LARGEST = 20_000_000
+
+
+def speech_of(model: Path) -> list[str]:
+    """The speech that a model, or what it started from, was trained on, with its licence."""
+    card = read_card(model)
+    found: list[str] = []
+    start = card["recipe"].get("start", {}).get("source")
+    if start is not None:
+        found += speech_of(model_folder(start) or Path(start))
+    sources = card["trained_on"] if isinstance(card["trained_on"], list) else []
+    for corpus in dict.fromkeys(corpus for source in sources for corpus in source["corpora"]):
+        if corpus not in SPEECH:
+            sys.exit(f"{model}: was trained on {corpus}, of which no licence is known here")
+        found.append(SPEECH[corpus])
+    return list(dict.fromkeys(found))
 
 
 def release(source: Path, target: Path, extra: dict[str, object]) -> None:
@@ -61,7 +74,7 @@ def release(source: Path, target: Path, extra: dict[str, object]) -> None:
 def main() -> None:
     """Read the command line and release the model, and its vocoder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=DATA)
+    parser.add_argument("name", choices=CLIPS)
     parser.add_argument("model", type=Path)
     parser.add_argument("--vocoder", type=Path, help="of the model's own")
     parser.add_argument("--scores", type=Path)
@@ -76,9 +89,14 @@ def main() -> None:
     release(
         arguments.model,
         folder,
-        {"name": arguments.name, "data": DATA[arguments.name], "licence": licence, "limits": LIMITS[arguments.name],
-         "measured": measured},
-    )  # fmt: skip
+        {
+            "name": arguments.name,
+            "data": CLIPS[arguments.name] + speech_of(arguments.model),
+            "licence": licence,
+            "limits": LIMITS[arguments.name],
+            "measured": measured,
+        },
+    )
     if arguments.vocoder is None:
         return
     config = read_card(arguments.vocoder)["config"]

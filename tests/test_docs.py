@@ -234,6 +234,20 @@ def test_ethics_names_every_shipped_model_and_its_data() -> None:
             assert licence in text, f"{card.parent.name}: {licence}"
 
 
+def test_cards_name_the_speech_that_was_trained_on() -> None:
+    """As the shards said, not as somebody remembers."""
+    checked = 0
+    for path in sorted((ROOT / "src" / "unsilent" / "weights").glob("*/card.json")):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        sources = card["trained_on"] if isinstance(card["trained_on"], list) else []
+        for corpus, about in ((name, about) for source in sources for name, about in source["corpora"].items()):
+            (line,) = [line for line in card["data"] if corpus in line.casefold()]
+            wanted = re.sub(r"\W", "", about["licences"][0].split(" (")[0]).casefold()
+            assert wanted in re.sub(r"\W", "", line).casefold(), f"{path}: {line}"
+            checked += 1
+    assert checked
+
+
 QUOTED = re.compile(r"``(.+?)``|`([^`\n]{25,})`")
 LINE = re.compile(r"([\w./ -]+: |only |\.\.\.: )")
 OTHERS = ("unsilent: command not found", "error: FILE: what is wrong; what to do")

@@ -75,6 +75,21 @@ def test_groups_splits_and_pickle(tmp_path: Path) -> None:
         SpeechReader(tmp_path, split="test")
 
 
+def test_whose_speech_it_is_can_be_told(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path, layout=SPEECH, shard_bytes=60_000, row_group_bytes=20_000) as writer:
+        for number in range(20):
+            owner = {"corpus": "a", "licence": ("X", "Y")[number // 10]} if number % 2 else {"licence": None}
+            writer.write(speech_row(number, seconds=0.2, **owner))
+    assert len(writer.finished) > 1
+    reader = SpeechReader(tmp_path)
+    a = {"recordings": 10, "licences": ["X", "Y"]}
+    assert reader.corpora == {"a": a, "c": {"recordings": 10, "licences": []}}
+    assert reader.take(np.array([3, 4, 6])).corpora == {
+        "a": {"recordings": 1, "licences": ["X"]},
+        "c": {"recordings": 2, "licences": []},
+    }
+
+
 def test_file_named_many_times_is_held_once(tmp_path: Path) -> None:
     (file,) = write(tmp_path, 4)
     reader = SpeechReader([file] * 50, split="train")

@@ -135,6 +135,16 @@ class SpeechReader(ParquetRows[SpeechRow]):
         """The pieces' lengths in samples, (len(self),)."""
         return np.asarray(self._index["samples"].to_numpy()[self._rows], np.int32)
 
+    @property
+    def corpora(self) -> dict[str, dict[str, Any]]:
+        """Of each corpus, how many ``recordings`` there are, and under which ``licences``, as far as it says."""
+        found: dict[str, dict[str, Any]] = {}
+        for (corpus, licence), rows in sorted(self.counts("corpus", "licence").items(), key=str):
+            known = found.setdefault(corpus, {"recordings": 0, "licences": []})
+            known["recordings"] += rows
+            known["licences"] += [] if licence is None else [licence]
+        return found
+
     def _make(self, row: Mapping[str, Any], shard: str) -> SpeechRow:
         known = {key: value for key, value in row.items() if key != "audio"}
         return SpeechRow(audio_flac=row["audio"]["bytes"] or b"", shard=shard, **known)
@@ -154,6 +164,13 @@ class ClipSoundReader(ParquetRows[SpeechRow]):
     def samples(self) -> NDArray[np.int32]:
         """The clips' lengths in samples, (len(self),)."""
         return np.asarray(self._index["samples"].to_numpy()[self._rows], np.int32)
+
+    @property
+    def corpora(self) -> dict[str, dict[str, Any]]:
+        """Of each corpus, how many ``recordings`` there are; shards of clips say no licence."""
+        return {
+            corpus: {"recordings": rows, "licences": []} for (corpus,), rows in sorted(self.counts("corpus").items())
+        }
 
     def _make(self, row: Mapping[str, Any], shard: str) -> SpeechRow:
         known = {key: value for key, value in row.items() if key != "audio"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import os
 from abc import ABC, abstractmethod
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -241,6 +241,21 @@ class ParquetRows(Sequence[RowT], ABC, Generic[RowT]):
         """Number of this reader's rows in each row group that holds any, in order."""
         numbers = np.searchsorted(self._starts, self._rows, side="right")
         return np.diff(np.flatnonzero(np.diff(numbers, prepend=-1, append=-1)))
+
+    def counts(self, *names: str) -> Counter[tuple[Any, ...]]:
+        """How many of the rows have which values in columns ``names``; read file by file."""
+        found: Counter[tuple[Any, ...]] = Counter()
+        for number, path in enumerate(self.files):
+            groups = [at for at, group in enumerate(self._groups) if group.file == number]
+            if not groups:
+                continue
+            first, last = self._starts[groups[0]], self._starts[groups[-1] + 1]
+            own = self._rows[(self._rows >= first) & (self._rows < last)] - first
+            if len(own):
+                table = _read(path, partial(self._file(number).read, columns=list(names), use_threads=False))
+                chosen = table.take(pa.array(own)).to_pydict()
+                found.update(zip(*(chosen[name] for name in names), strict=True))
+        return found
 
     def select(self, split: str | Iterable[str]) -> Self:
         """A reader of only the rows of one split (or several).

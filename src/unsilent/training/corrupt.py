@@ -6,6 +6,7 @@ Shapes: N samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,10 @@ class SpeechMixture:
     def card(self) -> list[dict[str, Any]]:
         """What was trained on, for a model's card."""
         return [
-            {"shards": Path(source.shards).name, "split": source.split, "recordings": len(reader)}
-            for source, reader in zip(self.data.sources, self._readers, strict=True)
+            {"shards": Path(source.shards).name, "split": source.split, "recordings": len(reader), "corpora": corpora}
+            for source, reader, corpora in zip(self.data.sources, self._readers, self._corpora, strict=True)
         ]
+
+    @cached_property
+    def _corpora(self) -> list[dict[str, dict[str, Any]]]:
+        return [reader.corpora for reader in self._readers]

@@ -43,14 +43,27 @@ def test_report_on_a_folder(corpus: Path, tmp_path: Path, capsys: pytest.Capture
     arguments = ["evaluate", "folder", str(corpus), "--metrics", "mel_l1", "--workers", "0", "--json", str(target)]
     assert main(arguments) == 0
     data = json.loads(target.read_text())
-    assert list(data["systems"]) == ["real", "vocoder", "model", "shuffled", "mean", "silence"]
+    assert list(data["systems"]) == ["real", "vocoder", "a2a", "model", "shuffled", "mean", "silence"]
     assert data["systems"]["model"]["mel_l1"]["mean"] < 0.01
+    assert 0 < data["systems"]["a2a"]["mel_l1"]["mean"]
     assert data["systems"]["shuffled"]["mel_l1"]["mean"] > 0.1
     assert data["systems"]["real"]["mel_l1"]["n"] == 6
-    assert data["model"] == {"name": "grid"}
+    assert data["model"] == {"name": "grid", "a2a": "speech-mel"}
     printed = capsys.readouterr().out
     assert "shuffled" in printed
     assert "mel L1" in printed
+
+
+def test_a_model_without_a_vocoder_has_bounds_of_another(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unsilent.synthesis import load
+
+    monkeypatch.setattr(unsilent, "load", load)
+    target = corpus.parent / "report.json"
+    asked = ["--model", "grid-wave", "--systems", "vocoder,mean", "--limit", "3", "--metrics", "mel_l1"]
+    assert main(["evaluate", "folder", str(corpus), *asked, "--workers", "0", "--json", str(target)]) == 0
+    data = json.loads(target.read_text())
+    assert 0 < data["systems"]["vocoder"]["mel_l1"]["mean"] < data["systems"]["mean"]["mel_l1"]["mean"]
+    assert data["notes"][-1] == "grid-wave makes waveforms itself: vocoder and mean are through the vocoder of grid"
 
 
 def test_limit_spreads_and_drops_what_cannot_be_shuffled(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

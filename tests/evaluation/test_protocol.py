@@ -61,6 +61,19 @@ def test_systems_of_a_model() -> None:
         assert any(np.array_equal(other, known_clip.real) for known_clip in known)
 
 
+def test_bounds_may_be_made_by_another_vocoder() -> None:
+    known = clips(4)
+
+    class Quiet(Echo):
+        def vocode(self, mel: NDArray[np.float32], /) -> Samples:
+            return np.zeros(mel.shape[1] * 240, np.float32)
+
+    systems = model_systems(Echo(known), known, list(SYSTEMS), a2a=Parrot(), vocoder=Quiet(known))
+    assert not systems["vocoder"](known[0]).any()
+    assert not systems["mean"](known[0]).any()
+    assert np.array_equal(systems["model"](known[0]), known[0].real)
+
+
 def test_systems_that_do_not_exist_or_lack_a_model() -> None:
     known = clips(2)
     with pytest.raises(EvaluationError, match="psychic: no such system"):

@@ -60,6 +60,10 @@ app = typer.Typer(
 
 MODELS = {"talker": "talker"}
 """Shipped model of a corpus, where it is not ``grid``."""
+COPIER = "speech-mel"
+"""Shipped model that says sound again."""
+LENDER = "grid"
+"""Shipped model whose vocoder makes the bounds of a model that has none."""
 
 
 def _command(info: CorpusInfo) -> Any:
@@ -71,7 +75,7 @@ def _command(info: CorpusInfo) -> Any:
         options: Options,
         split: SplitOption = info.default_split,
         model: ModelOption = usual,
-        a2a: A2aOption = None,
+        a2a: A2aOption = COPIER,
         systems: SystemsOption = None,
         speakers: SpeakersOption = None,
     ) -> None:
@@ -125,6 +129,7 @@ def _corpus(
     chosen = wanted or usual_systems(a2a=models.says_again is not None)
     measured = _check_metrics(options)
     speaker, copier, card = _load_models(models, chosen)
+    lender = _lender(speaker, chosen)
     processes = (os.cpu_count() or 1) if options.workers is None else options.workers
     with progress("Reading clips", len(picked), "clips") as task:
         clips, left_out = load_clips(
@@ -135,12 +140,16 @@ def _corpus(
             workers=min(processes, len(picked) // _CLIPS_A_PROCESS),
             advance=task.advance,
         )
-    systems = model_systems(speaker, clips, wanted or _possible(chosen, clips), a2a=copier)
+    systems = model_systems(speaker, clips, wanted or _possible(chosen, clips), a2a=copier, vocoder=lender)
     notes = [f"{note}: {number} clips" for note, number in corpus.notes.items()]
     if not info.tested_on_real:
         notes.append(_untested(info))
     if kept_apart is not None:
         notes.append(kept_apart)
+    if lender is not None:
+        notes.append(
+            f"{models.reads_lips} makes waveforms itself: vocoder and mean are through the vocoder of {LENDER}"
+        )
     asked = replace(asked, grammar=corpus.grammar, model=card, left_out=left_out, notes=notes)
     _evaluate(systems, clips, asked, options)
 
@@ -210,7 +219,7 @@ def wavs(
     words, spell = _grammar(grammar)
     pairs = pair_folders(real, generated, read_texts(text) if text else {}, spell)
     picked = _spread(pairs.clips, options.limit)
-    speaker, copier, card = _load_models(_Models(model, a2a), ["vocoder"] * bool(model))
+    speaker, copier, card = _load_models(_Models(model, a2a), ["vocoder"] * bool(model) + ["a2a"] * bool(a2a))
     with progress("Reading clips", len(picked), "clips") as task:
         clips, left_out = load_clips(
             picked,
@@ -337,7 +346,7 @@ def _spread(clips: Sequence[ItemT], limit: int | None) -> list[ItemT]:
 def _load_models(models: _Models, chosen: Sequence[str]) -> tuple[Speaker | None, Copier | None, dict[str, Any]]:
     """What reads lips, if one of the systems does; what says sound again, if one is named; and the cards of both."""
     copier, card = None, {}
-    if models.says_again is not None:
+    if models.says_again is not None and "a2a" in chosen:
         from unsilent.synthesis import Copier
 
         copier = Copier(models.says_again)
@@ -351,6 +360,15 @@ def _load_models(models: _Models, chosen: Sequence[str]) -> tuple[Speaker | None
     if (known := getattr(speaker, "card", None)) is not None:
         card["card"] = known
     return speaker, copier, card
+
+
+def _lender(speaker: Speaker | None, chosen: Sequence[str]) -> Speaker | None:
+    """Whose vocoder speaks the mels of the bounds, where ``speaker`` makes waveforms itself."""
+    if speaker is None or getattr(speaker, "vocodes", True) or {"vocoder", "mean"}.isdisjoint(chosen):
+        return None
+    import unsilent
+
+    return unsilent.load(LENDER)
 
 
 def _possible(chosen: list[str], clips: Sequence[EvalClip]) -> list[str]:

@@ -171,6 +171,7 @@ def model_systems(
     *,
     told: bool = True,
     a2a: Copier | None = None,
+    vocoder: Speaker | None = None,
 ) -> dict[str, System]:
     """The systems called ``names`` (see :data:`SYSTEMS`) for a model and the clips it is evaluated on.
 
@@ -180,6 +181,7 @@ def model_systems(
         names: in the order of the report.
         told: tell a model that has a choice of voices the clip's, by another clip of the same speaker.
         a2a: the pre-trained speech model of the system ``a2a``.
+        vocoder: whose vocoder makes ``vocoder`` and ``mean``, where ``speaker`` makes waveforms itself.
 
     Raises:
         EvaluationError: there is no such system, it needs a model, no shuffle exists, or there is no other clip to
@@ -201,9 +203,11 @@ def model_systems(
 
     if speaker is not None:
         systems["model"] = lambda clip: speak(clip, clip.crops)
-        systems["vocoder"] = lambda clip: speaker.vocode(speaker.mel(clip.real))
-    if speaker is not None and "mean" in names:
-        systems["mean"] = _MeanMel(speaker, clips)
+    voicing = vocoder or speaker
+    if voicing is not None:
+        systems["vocoder"] = lambda clip: voicing.vocode(voicing.mel(clip.real))
+    if voicing is not None and "mean" in names:
+        systems["mean"] = _MeanMel(voicing, clips)
     if speaker is not None and "shuffled" in names:
         partners = derangement([clip.text for clip in clips])
         other = {clip.id: clips[partner] for clip, partner in zip(clips, partners, strict=True)}

@@ -270,20 +270,25 @@ class Synthesizer:
         mel: NDArray[np.float32] = log_mel(torch.from_numpy(samples)[None], self.config.mel)[0].numpy()
         return mel
 
+    @property
+    def vocodes(self) -> bool:
+        """Whether it predicts mels, which its vocoder speaks; otherwise it makes waveforms itself."""
+        return self._engine.context_frames is not None
+
     def vocode(self, mel: NDArray[np.float32]) -> NDArray[np.float32]:
         """Waveform (M * hop_length,) in [-1, 1] of a log-mel (F, M).
 
         Raises:
             CheckpointError: the model makes waveforms itself and has no vocoder.
         """
-        if self._engine.context_frames is None:
+        if not self.vocodes:
             raise CheckpointError(f"{self.name}: makes waveforms without a vocoder; choose a model that predicts mels")
         return self._engine.vocode(mel)
 
     def predict_mel(self, crops: NDArray[np.uint8], *, voice: str | Path | Voice | None = None) -> NDArray[np.float32]:
         """Log-mel (F, 4 T) of crops (T, 96, 96), in one pass: predicted, or of the waveform that was."""
         made = self._predict(crops, self._told(voice))
-        return made if self._engine.context_frames is not None else self.mel(made)
+        return made if self.vocodes else self.mel(made)
 
     def _predict(self, crops: NDArray[np.uint8], voice: Voice | None) -> NDArray[np.float32]:
         """The model's own target for crops (T, 96, 96): log-mel (F, 4 T) or samples (960 T,)."""

@@ -10,16 +10,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.training.small import read_rows, row
+from tests.training.small import read_rows, row, write_shards
 
 from unsilent.corpora.base import Word
-from unsilent.errors import ShardError
+from unsilent.errors import RecipeError, ShardError
 from unsilent.features import MelConfig
-from unsilent.models import VideoEncoderConfig
-from unsilent.shards import ClipRow, encode_audio, encode_crops
-from unsilent.training.clips import NO_LABEL, ClipData, ClipSample, collate_clips, word_labels
-from unsilent.training.order import SampleKey
-from unsilent.training.recipe import AugmentConfig
+from unsilent.models import ReconstructorConfig, VideoEncoderConfig
+from unsilent.shards import ClipRow, ShardWriter, encode_audio, encode_crops
+from unsilent.training.clips import (
+    NO_LABEL,
+    ClipData,
+    ClipSample,
+    clip_order,
+    collate_clips,
+    open_clips,
+    word_labels,
+)
+from unsilent.training.order import BatchOrder, SampleKey
+from unsilent.training.recipe import AugmentConfig, DataConfig, RunConfig
 
 MEL, ENCODER = MelConfig(), VideoEncoderConfig(resize=24, crop=16)
 STILL = AugmentConfig(flip=0, erase=0, time_mask=0, brightness=0)
@@ -132,6 +140,44 @@ def test_window_at_the_end_knows_how_much_was_heard(tmp_path: Path, first: int, 
             assert sample.mel_frames == heard
             return
     pytest.fail("no window began there")
+
+
+def test_clips_that_are_not_kept_come_from_neighbouring_groups(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path, row_group_bytes=20_000) as writer:
+        for number in range(60):
+            writer.write(row(number))
+    data = DataConfig(shards=str(tmp_path), train="train")
+    model = ReconstructorConfig(mel=MEL, encoder=ENCODER)
+    run = RunConfig(cache=False, batch_size=4, epochs=2)
+    rows = open_clips(data, run, model)
+    assert len(rows.group_sizes) > 2 * rows.cache_groups
+    order = clip_order(rows, run, 0)
+    batches = list(order)
+    assert (order.total, len(batches)) == (30, 30)
+    group_of = np.repeat(np.arange(len(rows.group_sizes)), rows.group_sizes)
+    for epoch in range(2):
+        seen = [key.sample for batch in batches[15 * epoch : 15 * epoch + 15] for key in batch]
+        assert sorted(seen) == list(range(60))
+        assert seen != sorted(seen)
+        last: dict[int, int] = {}
+        for place, sample in enumerate(seen):
+            last[int(group_of[sample])] = place
+        for place in range(60):  # groups that were begun and are not done
+            begun = {int(group_of[sample]) for sample in seen[: place + 1]}
+            assert sum(last[group] > place for group in begun) <= rows.cache_groups
+    assert next(iter(clip_order(rows, run, 11))) == batches[11]
+    whole = list(clip_order(rows, run.model_copy(update={"cache": True}), 0))
+    assert whole == list(BatchOrder(60, 4, 0, 2))
+
+
+def test_more_than_memory_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_shards(tmp_path)
+    data, model = DataConfig(shards=str(tmp_path), train="train"), ReconstructorConfig(mel=MEL, encoder=ENCODER)
+    assert len(open_clips(data, RunConfig(), model)) == 5
+    monkeypatch.setattr("unsilent.training.clips._memory", lambda: 1000)
+    with pytest.raises(RecipeError, match=r"run\.cache: keeping 5 clips .* run\.cache=false"):
+        open_clips(data, RunConfig(), model)
+    assert len(open_clips(data, RunConfig(cache=False), model)) == 5
 
 
 def test_clip_shorter_than_the_window_is_taken_whole(tmp_path: Path) -> None:

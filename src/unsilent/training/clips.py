@@ -5,6 +5,7 @@ Shapes: B batch, T video frames, S crop side, F mel bands.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,17 +17,28 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unsilent.corpora.base import Word
-from unsilent.errors import ShardError
+from unsilent.errors import RecipeError, ShardError
 from unsilent.features import MelConfig, log_mel
-from unsilent.models.config import VideoEncoderConfig
+from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.video import centre_crop, resize_crops
-from unsilent.shards import ClipRow
+from unsilent.shards import ClipRow, ShardReader
 from unsilent.training.augment import augment_crops, stretch
-from unsilent.training.order import SampleKey, sample_rng
-from unsilent.training.recipe import AugmentConfig
+from unsilent.training.mixture import WINDOW_GROUPS, StreamOrder
+from unsilent.training.order import BatchOrder, SampleKey, sample_rng
+from unsilent.training.recipe import AugmentConfig, DataConfig, RunConfig
 from unsilent.training.references import References, no_reference
+from unsilent.training.subset import choose_minutes
 
-__all__ = ["NO_LABEL", "ClipBatch", "ClipData", "check_rates", "collate_clips", "word_labels"]
+__all__ = [
+    "NO_LABEL",
+    "ClipBatch",
+    "ClipData",
+    "check_rates",
+    "clip_order",
+    "collate_clips",
+    "open_clips",
+    "word_labels",
+]
 
 NO_LABEL = -100
 """Label of a frame of which nothing is known; `torch.nn.functional.cross_entropy` ignores it."""
@@ -83,6 +95,45 @@ class ClipBatch:
         """The batch on ``device``."""
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
         return ClipBatch(**moved)
+
+
+def open_clips(data: DataConfig, run: RunConfig, model: ReconstructorConfig) -> ShardReader:
+    """The clips that a recipe trains on; of ``minutes``, clips chosen at random, the same in every run.
+
+    Raises:
+        ShardError: the shards cannot be used.
+        RecipeError: more clips are to be kept in memory than the machine has.
+    """
+    rows = ShardReader(data.shards, split=data.train, cache_groups=2 if run.cache else WINDOW_GROUPS)
+    if data.minutes is not None:
+        rows = rows.take(choose_minutes(rows.frames / model.mel.frame_rate, data.minutes))
+    if run.cache and isinstance(model.encoder, VideoEncoderConfig):
+        wanted = int(rows.frames.sum()) * (model.encoder.resize**2 + 4 * model.mel.samples_per_frame)
+        memory = _memory()
+        if memory and wanted > memory:
+            raise RecipeError(
+                f"run.cache: keeping {len(rows)} clips would take {wanted / 1e9:.0f} GB of the {memory / 1e9:.0f} GB "
+                "that there are; give --set run.cache=false, and processes to read them: --set run.workers=8"
+            )
+    return rows
+
+
+def _memory() -> int | None:
+    """Bytes of memory of this machine, None where they cannot be asked for."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None
+
+
+def clip_order(rows: ShardReader, run: RunConfig, start: int) -> BatchOrder:
+    """Batches of clips from step ``start`` on.
+
+    Clips that are not kept in memory are shuffled within a window of row groups: a wholly random one would cost the
+    reading of its whole row group.
+    """
+    near = None if run.cache else StreamOrder(rows.group_sizes, run.seed)
+    return BatchOrder(len(rows), run.batch_size, run.seed, run.epochs, start, near)
 
 
 def word_labels(words: Sequence[Word], frames: int, vocabulary: dict[str, int], fps: float = 25.0) -> Tensor:

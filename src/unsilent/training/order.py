@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from unsilent.errors import RecipeError
 
-__all__ = ["BatchOrder", "RankOrder", "SampleKey", "StepOrder", "sample_rng"]
+__all__ = ["BatchOrder", "EndlessOrder", "RankOrder", "SampleKey", "StepOrder", "sample_rng"]
 
 
 class SampleKey(NamedTuple):
@@ -42,11 +43,18 @@ class StepOrder(Protocol):
         """The batches of these steps."""
 
 
+class EndlessOrder(Protocol):
+    """Epoch after epoch of all samples, each in an order of its own."""
+
+    def row(self, position: int) -> int:
+        """The sample at ``position`` of all epochs, one after the other."""
+
+
 class BatchOrder(Sampler[list[SampleKey]]):
     """Batches of sample keys from step ``start`` to the end of the last epoch.
 
-    Every epoch is a fresh permutation; the last batch of an epoch is left out if it is not full, so that every step
-    has the same size.
+    Every epoch is a fresh permutation, or as ``rows`` says; the last batch of an epoch is left out if it is not full, so
+    that every step has the same size.
 
     Args:
         samples: how many there are.
@@ -54,10 +62,13 @@ class BatchOrder(Sampler[list[SampleKey]]):
         seed: of the run.
         epochs: how many.
         start: first step, for resuming.
+        rows: the order in an epoch, where not all samples are equally near at hand.
     """
 
-    def __init__(self, samples: int, batch_size: int, seed: int, epochs: int, start: int = 0) -> None:
-        self.samples, self.seed, self.epochs, self.start = samples, seed, epochs, start
+    def __init__(
+        self, samples: int, batch_size: int, seed: int, epochs: int, start: int = 0, rows: EndlessOrder | None = None
+    ) -> None:
+        self.samples, self.seed, self.epochs, self.start, self.rows = samples, seed, epochs, start, rows
         self.batch_size = min(batch_size, samples)
         self.steps_per_epoch = samples // self.batch_size
 
@@ -74,12 +85,18 @@ class BatchOrder(Sampler[list[SampleKey]]):
         for step in range(self.start, self.total):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
-                permutation = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
+                permutation = self._permutation(epoch)
             first = step % self.steps_per_epoch * self.batch_size
             yield [
                 SampleKey(epoch, position, int(permutation[position]))
                 for position in range(first, first + self.batch_size)
             ]
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        if self.rows is None:
+            return np.random.default_rng((self.seed, epoch)).permutation(self.samples)
+        first = epoch * self.samples
+        return np.array([self.rows.row(position) for position in range(first, first + self.samples)])
 
 
 class RankOrder(Sampler[list[SampleKey]]):

@@ -63,7 +63,9 @@ class RunConfig(RecipeModel):
     workers: int = Field(0, ge=0)
     """Processes that load data; 0 loads in the training process."""
     cache: bool = True
-    """Keep decoded clips in memory (about 0.4 MB a clip of 3 s at 72x72)."""
+    """Keep decoded clips in memory (about 0.4 MB a clip of 3 s at 72x72, 0.8 MB at 96x96). Without it they are read and
+    unpacked as they are needed, by ``workers``, and shuffled within a window of some hundred neighbours, so that memory
+    does not grow with the corpus."""
     log_every: int = Field(20, ge=1)
     """Steps from one line of the log to the next."""
     validate_every: int = Field(5, ge=1)

@@ -12,12 +12,20 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.shards import ClipRow, ShardReader
-from unsilent.training.clips import NO_LABEL, ClipBatch, ClipData, ClipSample, collate_clips
+from unsilent.training.clips import (
+    NO_LABEL,
+    ClipBatch,
+    ClipData,
+    ClipSample,
+    clip_order,
+    collate_clips,
+    open_clips,
+)
 from unsilent.training.finetune import listener
 from unsilent.training.mel_task import MelTask, Metrics
+from unsilent.training.order import BatchOrder
 from unsilent.training.recipe import TrainRecipe
 from unsilent.training.references import References
-from unsilent.training.subset import choose_minutes
 
 __all__ = ["VideoTask"]
 
@@ -36,9 +44,7 @@ class VideoTask(MelTask[ClipBatch]):
     ) -> None:
         self.recipe = recipe
         data, config = recipe.data, recipe.model
-        train = ShardReader(data.shards, split=data.train)
-        if data.minutes is not None:
-            train = train.take(choose_minutes(train.frames / config.mel.frame_rate, data.minutes))
+        train = self._rows = open_clips(data, recipe.run, config)
         held_out = ShardReader(data.shards, split=data.validation)[: data.validation_clips]
         self.vocabulary = _vocabulary(train) if recipe.loss.content else {}
         told, begin = config.speaker, recipe.start
@@ -56,6 +62,10 @@ class VideoTask(MelTask[ClipBatch]):
     def data(self) -> ClipData:
         """Augmented training clips."""
         return self._train
+
+    def order(self, start: int) -> BatchOrder:
+        """Batches from step ``start`` on."""
+        return clip_order(self._rows, self.recipe.run, start)
 
     def collate(self, samples: list[ClipSample]) -> ClipBatch:
         """Pad to the longest clip."""

@@ -24,15 +24,16 @@ from unsilent.models.wave import WaveDecoder
 from unsilent.nn import length_mask
 from unsilent.shards import ShardReader
 from unsilent.training.adversary import Adversary
+from unsilent.training.clips import clip_order, open_clips
 from unsilent.training.finetune import Thaw, parameter_groups, start
 from unsilent.training.intelligibility import mel_estoi
 from unsilent.training.losses import best_lags, centre_lags, shift_frames
+from unsilent.training.order import BatchOrder
 from unsilent.training.pitch import autocorrelation_pitch, fill_pitch, pitch_l1
 from unsilent.training.plots import mel_figure
 from unsilent.training.recipe import StartConfig
 from unsilent.training.reduce import average_gradients, clip_gradients, global_mean
 from unsilent.training.references import References
-from unsilent.training.subset import choose_minutes
 from unsilent.training.wave_data import WaveBatch, WaveClipData, WaveSample, collate_waves
 from unsilent.training.wave_losses import Heard, Mean, local_mean, low_pass, mel_l1, mfcc_l1, power_l1, stft_loss
 from unsilent.training.wave_recipe import PretrainWaveRecipe, TrainWaveRecipe
@@ -236,9 +237,7 @@ class TrainWaveTask(WaveTask):
             "encoder": config.encoder,
             "bandwidth": recipe.bandwidth or config.mel.sample_rate / 2,
         }
-        rows = ShardReader(data.shards, split=data.train)
-        if data.minutes is not None:
-            rows = rows.take(choose_minutes(rows.frames / config.mel.frame_rate, data.minutes))
+        rows = self._rows = open_clips(data, recipe.run, config)
         self._train = WaveClipData(
             rows, seed=recipe.run.seed, augment=data.augment, window=data.window,
             references=References(rows.speakers, told.reference_frames) if told else None,
@@ -252,6 +251,10 @@ class TrainWaveTask(WaveTask):
     def data(self) -> WaveClipData:
         """Augmented training clips."""
         return self._train
+
+    def order(self, start: int) -> BatchOrder:
+        """Batches from step ``start`` on."""
+        return clip_order(self._rows, self.recipe.run, start)
 
     def validate(self, writer: SummaryWriter, step: int) -> Metrics:
         """Losses and ESTOI over held-out clips."""

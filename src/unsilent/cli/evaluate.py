@@ -46,6 +46,12 @@ SystemsOption = Annotated[
     str | None, typer.Option("--systems", metavar="NAMES", help="Separated by commas; all that can be had by default.")
 ]
 SplitOption = Annotated[str | None, typer.Option("--split", metavar="NAME", help="A split, or a list of clips.")]
+VoiceOption = Annotated[
+    bool,
+    typer.Option(
+        "--voice/--no-voice", help="Tell a model that has a choice each clip's voice, by another clip of the speaker."
+    ),
+]
 SpeakersOption = Annotated[
     str | None, typer.Option("--speakers", metavar="NAMES", help="Only these, separated by commas.")
 ]
@@ -78,9 +84,10 @@ def _command(info: CorpusInfo) -> Any:
         a2a: A2aOption = COPIER,
         systems: SystemsOption = None,
         speakers: SpeakersOption = None,
+        voice: VoiceOption = True,
     ) -> None:
         asked = _Asked(info.name, split, None, command_line(context), {}, {}, [])
-        _corpus(info, root, asked, _Models(model, a2a), names(systems), names(speakers), options)
+        _corpus(info, root, asked, _Models(model, a2a, voice), names(systems), names(speakers), options)
 
     single = typer.Typer(add_completion=False)
     single.command(name=info.name, help=_help(info), short_help=info.title)(with_options(evaluate))
@@ -103,6 +110,7 @@ def _untested(info: CorpusInfo) -> str:
 class _Models:
     reads_lips: str | None
     says_again: str | None = None
+    told: bool = True
 
 
 def _corpus(
@@ -140,10 +148,18 @@ def _corpus(
             workers=min(processes, len(picked) // _CLIPS_A_PROCESS),
             advance=task.advance,
         )
-    systems = model_systems(speaker, clips, wanted or _possible(chosen, clips), a2a=copier, vocoder=lender)
+    systems = model_systems(
+        speaker, clips, wanted or _possible(chosen, clips), told=models.told, a2a=copier, vocoder=lender
+    )
     notes = [f"{note}: {number} clips" for note, number in corpus.notes.items()]
     if not info.tested_on_real:
         notes.append(_untested(info))
+    if getattr(speaker, "voices", False):
+        notes.append(
+            "the model was told each clip's voice, by another clip of the same speaker"
+            if models.told
+            else "the model was told no voice"
+        )
     if kept_apart is not None:
         notes.append(kept_apart)
     if lender is not None:

@@ -23,6 +23,9 @@ def talker(
     sentences: Annotated[
         str, typer.Option("--sentences", metavar="KIND", help="grid (bin blue at f two now) or open.")
     ] = "grid",
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Make clips of this split alone, talker-test say.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes; one a core by default, 0 works in this process.")
     ] = None,
@@ -40,7 +43,7 @@ def talker(
 
     spec = Spec(seed, sentences, speakers, speakers // 4 if unseen is None else unseen)
     with progress("Drawing", clips, "clips") as task:
-        summary = generate_corpus(spec, out, clips, workers=workers, advance=task.advance)
+        summary = generate_corpus(spec, out, clips, split=split, workers=workers, advance=task.advance)
     table = Table("synthetic clips", "number", title=str(out), title_justify="left")
     table.add_row("made", f"{summary.made} ({summary.seconds / 60:.1f} min)")
     table.add_row("kept from an earlier run", str(summary.kept))

@@ -53,7 +53,7 @@ class EndlessOrder(Protocol):
 class BatchOrder(Sampler[list[SampleKey]]):
     """Batches of sample keys from step ``start`` to the end of the last epoch.
 
-    Every epoch is a fresh permutation, or as ``rows`` says; the last batch of an epoch is left out if it is not full, so
+    Every epoch is a fresh permutation, or as ``rows`` says; an epoch's last batch is left out if it is not full, so
     that every step has the same size.
 
     Args:

@@ -14,7 +14,7 @@ from tests.corpora.talker.conftest import CLIPS, SPEC
 from unsilent.corpora.base import Clip
 from unsilent.corpora.grid import GRAMMAR
 from unsilent.corpora.talker import TalkerCorpus, speech
-from unsilent.corpora.talker.generate import Spec, generate_corpus, make_clip, place_of
+from unsilent.corpora.talker.generate import Spec, generate_corpus, make_clip, numbers_of, place_of
 from unsilent.corpora.talker.sentences import part_of
 from unsilent.errors import CorpusError
 from unsilent.evaluation.recogniser import load_recogniser
@@ -38,6 +38,25 @@ def test_a_clip_is_the_same_whoever_makes_it_and_however_many_there_are(root: Pa
     assert len(made) == 6
     for path in made:
         assert sha256_file(tmp_path / path) == sha256_file(root / path), path
+
+
+def test_one_split_alone_is_that_of_the_whole(root: Path, tmp_path: Path) -> None:
+    summary = generate_corpus(SPEC, tmp_path, 1, split="talker-unseen", workers=0)
+    assert summary.splits == {"talker-unseen": 1}
+    (made,) = TalkerCorpus(tmp_path).clips("talker-unseen")
+    known = next(clip for clip in TalkerCorpus(root).clips("talker-unseen") if clip.id == made.id)
+    assert sha256_file(made.path) == sha256_file(known.path)
+    with pytest.raises(CorpusError, match="nowhere: no clip of this corpus is of that split; choose from talker-train"):
+        generate_corpus(SPEC, tmp_path, 1, split="nowhere", workers=0)
+    with pytest.raises(CorpusError, match="no clip of this corpus"):
+        generate_corpus(Spec(speakers=2, unseen=0), tmp_path / "other", 1, split="talker-unseen", workers=0)
+
+
+@pytest.mark.parametrize("split", ["talker-train", "talker-val", "talker-test", "talker-unseen"])
+def test_numbers_of_a_split(split: str) -> None:
+    spec = Spec()
+    numbers = numbers_of(spec, split, 40)
+    assert numbers == [index for index in range(max(numbers) + 1) if place_of(spec, index).split == split]
 
 
 def test_another_seed_makes_another_clip(root: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from unsilent._version import __version__
 from unsilent.corpora.base import Word
 from unsilent.corpora.talker.articulation import articulate
-from unsilent.corpora.talker.corpus import MANIFEST, read_manifest
+from unsilent.corpora.talker.corpus import MANIFEST, SPLITS, read_manifest
 from unsilent.corpora.talker.look import Speaker, generator, make_speaker
 from unsilent.corpora.talker.motion import blinks, brow_raises
 from unsilent.corpora.talker.phones import Phone
@@ -34,7 +35,7 @@ from unsilent.errors import CorpusError
 from unsilent.files import atomic_path
 from unsilent.workers import cores, map_in_order
 
-__all__ = ["VERSION", "Made", "Place", "Spec", "generate_corpus", "make_clip", "place_of"]
+__all__ = ["VERSION", "Made", "Place", "Spec", "generate_corpus", "make_clip", "numbers_of", "place_of"]
 
 VERSION: Final = 1
 """Of the generator; another number means other pixels or samples for the same seed."""
@@ -191,6 +192,7 @@ def generate_corpus(
     root: str | Path,
     clips: int,
     *,
+    split: str | None = None,
     workers: int | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> Summary:
@@ -200,21 +202,24 @@ def generate_corpus(
         spec: of the corpus.
         root: folder; made if missing.
         clips: how many.
+        split: make the first ``clips`` of this split alone; each is as it is in the whole corpus.
         workers: processes; None means one a core, 0 means to work in this process.
         advance: called once a clip.
 
     Raises:
-        CorpusError: the folder holds a corpus of another spec, the synthesiser is missing, or a clip failed.
+        CorpusError: the folder holds a corpus of another spec, the synthesiser is missing, a clip failed, or no clip is
+            of that split.
         OutputError: the folder cannot be written.
     """
     folder = Path(root)
     load_synthesiser()
-    _claim(spec, folder, clips)
+    chosen = range(clips) if split is None else numbers_of(spec, split, clips)
+    _claim(spec, folder, max(chosen) + 1)
     summary = Summary()
     processes = min(cores() if workers is None else workers, clips)
     work = partial(make_clip, spec, root=folder)
     failed = partial(_failed, spec)
-    with closing(map_in_order(range(clips), work, failed, processes)) as results:
+    with closing(map_in_order(chosen, work, failed, processes)) as results:
         for index, made in results:
             if made.error is not None:
                 raise CorpusError(f"{folder / made.id}.mp4: could not be made: {made.error}")
@@ -225,6 +230,19 @@ def generate_corpus(
             summary.splits[split] = summary.splits.get(split, 0) + 1
             advance()
     return summary
+
+
+def numbers_of(spec: Spec, split: str, clips: int) -> list[int]:
+    """Numbers of the first ``clips`` clips of a split.
+
+    Raises:
+        CorpusError: no clip of this spec is of that split.
+    """
+    # Whatever the spec, its splits come round within so many clips.
+    round_of = _EVERY * (_ROUNDS * spec.speakers + spec.unseen)
+    if split not in {place_of(spec, index).split for index in range(round_of)}:
+        raise CorpusError(f"{split}: no clip of this corpus is of that split; choose from {', '.join(SPLITS)}")
+    return list(islice((index for index in count() if place_of(spec, index).split == split), clips))
 
 
 def _failed(spec: Spec, index: int, reason: str, detail: str) -> Made:

@@ -16,6 +16,7 @@ from unsilent.evaluation.catalogue import CATALOGUE
 from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
 from unsilent.evaluation.protocol import usual_systems
 from unsilent.evaluation.scoring import Job
+from unsilent.evaluation.tables import protocol_lines
 from unsilent.evaluation.wer import Grammar
 
 GRID = tuple(tuple(slot.values()) for slot in GRAMMAR)
@@ -128,6 +129,23 @@ def test_without_text_or_grammar_there_is_no_word_error_rate(clairvoyant: None) 
     assert "no text" in next(iter(summary["wer_free"]["missing"]))
     told = evaluate({"real": lambda c: c.real}, [clip], ("wer_constrained",)).as_dict()["systems"]["real"]
     assert "no grammar" in next(iter(told["wer_constrained"]["missing"]))
+
+
+def test_a_sentence_outside_the_grammar_costs_only_its_own_figure(clairvoyant: None) -> None:
+    known = clips(3, 0.6)
+    known[1] = EvalClip("s1/odd", "hello there world", known[1].real, known[1].crops)
+    asked = ("mel_l1", "wer_constrained", "wer_free")
+    report = evaluate({"real": lambda c: c.real}, known, asked, grammar=GRID, workers=0)
+    data = report.as_dict()
+    found = data["systems"]["real"]
+    assert (found["mel_l1"]["n"], found["wer_free"]["n"], found["wer_constrained"]["n"]) == (3, 3, 2)
+    assert found["wer_constrained"]["missing"] == {"the clip's text is no sentence of the grammar": 1}
+    told = data["recogniser"]
+    assert told["chance_wer"] == pytest.approx(0.81)
+    assert told["majority_word_wer"] is None
+    assert told["majority_word_wer_missing"] == "no sentence of the grammar is said in s1/odd"
+    assert any("most frequent words: missing: no sentence of the grammar is said in s1/odd" in line
+               for line in protocol_lines(report))  # fmt: skip
 
 
 def test_sound_is_saved_except_the_real(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from unsilent.evaluation.wer import (
     chance_wer,
     count_character_errors,
     count_errors,
+    is_sentence,
     majority_wer,
     normalise,
 )
@@ -105,3 +106,10 @@ def test_majority_words() -> None:
 def test_majority_of_a_sentence_that_is_none() -> None:
     with pytest.raises(EvaluationError, match="hello world: is no sentence"):
         majority_wer(["hello world"], GRID)
+
+
+def test_sentences_are_known_once_normalised() -> None:
+    assert is_sentence("Bin blue, at F 2 now!", GRID)
+    assert not is_sentence("bin blue at f two", GRID)
+    assert not is_sentence("hello there world", GRID)
+    assert is_sentence("don't", (("don't", "yes"),)), "a word of the grammar is normalised as well"

@@ -24,6 +24,7 @@ from unsilent.corpora.folder import VIDEO_SUFFIXES
 from unsilent.errors import EvaluationError, MediaError
 from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
 from unsilent.evaluation.protocol import EvalClip, System, derangement
+from unsilent.evaluation.report import some
 
 __all__ = ["AUDIO_SUFFIXES", "Pairs", "pair_folders", "read_texts", "shuffled"]
 
@@ -33,7 +34,6 @@ AUDIO_SUFFIXES: Final = frozenset({
 })  # fmt: skip
 """Files with these suffixes, or those of videos, are sounds."""
 
-_SHOWN: Final = 5
 _RESERVED: Final = ("real", "shuffled", "silence", "mean", "vocoder", "a2a", "model")
 
 
@@ -93,7 +93,7 @@ def pair_folders(
     notes += _conversions("real", [reals[identity] for identity in ids])
     unknown = sorted(set(texts) - set(reals))
     if unknown:
-        notes.append(f"texts of no real sound: {_some(unknown)}")
+        notes.append(f"texts of no real sound: {some(unknown)}")
     return Pairs(clips, sounds, {name: _Files(name, files) for name, files in made.items()}, left_out, notes)
 
 
@@ -182,12 +182,7 @@ def _media_files(root: Path) -> list[Path]:
 
 def _strangers(name: str, files: Mapping[str, _File], reals: Mapping[str, _File]) -> list[str]:
     strangers = [identity for identity in files if identity not in reals]
-    return [f"{name}: {len(strangers)} files have no real sound and are left out: {_some(strangers)}"] * bool(strangers)
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return [f"{name}: {len(strangers)} files have no real sound and are left out: {some(strangers)}"] * bool(strangers)
 
 
 def _conversions(name: str, files: Sequence[_File]) -> list[str]:

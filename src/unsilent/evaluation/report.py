@@ -14,7 +14,7 @@ from unsilent.evaluation.optional import installed_version
 from unsilent.evaluation.scoring import Scores
 from unsilent.evaluation.statistics import Interval, bootstrap_ratio
 
-__all__ = ["FORMAT", "Report", "Summary", "software_versions", "summarise"]
+__all__ = ["FORMAT", "Report", "Summary", "software_versions", "some", "summarise"]
 
 FORMAT: Final = 2
 """Of the JSON form; 1 had neither the metrics' descriptions nor what comparing two reports needs."""
@@ -36,6 +36,15 @@ _SOFTWARE: Final = (
     "resemblyzer",
     "swift_f0",
 )
+
+
+_SHOWN: Final = 5
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, and how many there are beside."""
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def software_versions() -> dict[str, str | None]:

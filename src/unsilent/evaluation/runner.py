@@ -16,7 +16,7 @@ from unsilent.evaluation.cache import ResultCache, digest_of
 from unsilent.evaluation.metrics import SAMPLE_RATE, Measurement, Samples
 from unsilent.evaluation.pool import ordered_map
 from unsilent.evaluation.protocol import EvalClip, System
-from unsilent.evaluation.report import Report, summarise
+from unsilent.evaluation.report import Report, some, summarise
 from unsilent.evaluation.scoring import (
     ALL_METRICS,
     WER_METRICS,
@@ -27,7 +27,7 @@ from unsilent.evaluation.scoring import (
     listen_real,
     score,
 )
-from unsilent.evaluation.wer import Grammar, chance_wer, majority_wer
+from unsilent.evaluation.wer import Grammar, chance_wer, is_sentence, majority_wer
 from unsilent.workers import Engine
 
 __all__ = ["evaluate"]
@@ -267,8 +267,17 @@ def _describe_recogniser(
     names = " Names of letters count as letters." if has_letters(grammar) else ""
     described: dict[str, Any] = {"name": loaded.name, "version": loaded.version, "wer_free": loaded.free_method + names}
     if grammar is not None and "wer_constrained" in metrics:
-        said = [text for text in texts.values() if text]
         described["wer_constrained"] = loaded.constrained_method
         described["chance_wer"] = chance_wer(grammar)
-        described["majority_word_wer"] = majority_wer(said, grammar) if said else None
+        described |= _majority(texts, grammar)
     return described
+
+
+def _majority(texts: Mapping[str, str | None], grammar: Grammar) -> dict[str, Any]:
+    """What the most frequent words would score, or why that is not known."""
+    said = {identity: text for identity, text in texts.items() if text}
+    outside = [identity for identity, text in said.items() if not is_sentence(text, grammar)]
+    if said and not outside:
+        return {"majority_word_wer": majority_wer(list(said.values()), grammar)}
+    reason = f"no sentence of the grammar is said in {some(outside)}" if outside else "no clip has a text"
+    return {"majority_word_wer": None, "majority_word_wer_missing": reason}

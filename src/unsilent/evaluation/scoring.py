@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unsilent.errors import EvaluationError
 from unsilent.evaluation.catalogue import CATALOGUE
 from unsilent.evaluation.metrics import SAMPLE_RATE, Measurement, Samples, measure
-from unsilent.evaluation.wer import Grammar, WordErrors, count_character_errors, count_errors
+from unsilent.evaluation.wer import Grammar, WordErrors, count_character_errors, count_errors, is_sentence
 
 __all__ = [
     "ALL_METRICS",
@@ -197,6 +197,9 @@ class _Listener:
         if not name.endswith("_vs_real"):
             if not self._job.text:
                 raise EvaluationError("the clip has no text to compare with")
+            grammar = self._job.grammar
+            if name == "wer_constrained" and grammar is not None and not is_sentence(self._job.text, grammar):
+                raise EvaluationError("the clip's text is no sentence of the grammar")
             return self._job.text
         if self._real is None:
             same = self._free is not None and self._is_real(made)

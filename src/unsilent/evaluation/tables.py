@@ -11,7 +11,7 @@ from typing import Final
 from unsilent.evaluation.catalogue import CATALOGUE, MetricInfo
 from unsilent.evaluation.protocol import SYSTEMS
 from unsilent.evaluation.published import BENCHMARKS, PROTOCOL_NOTE, published_for
-from unsilent.evaluation.report import Report, Summary
+from unsilent.evaluation.report import Report, Summary, some
 from unsilent.evaluation.statistics import Interval
 
 __all__ = [
@@ -134,9 +134,11 @@ def protocol_lines(report: Report) -> list[str]:
         lines.append(f"No recogniser: {known['missing']}")
     if "chance_wer" in known:
         guesses = [f"a random legal sentence {100 * known['chance_wer']:.0f} %"]
-        if known["majority_word_wer"] is not None:
+        if known.get("majority_word_wer") is not None:
             guesses.append(f"the most frequent words {100 * known['majority_word_wer']:.0f} %")
         lines.append(f"WER within the grammar by guessing: {', '.join(guesses)}.")
+        if "majority_word_wer_missing" in known:
+            lines.append(f"WER of the most frequent words: missing: {known['majority_word_wer_missing']}.")
     return [*lines, *report.notes]
 
 
@@ -166,8 +168,7 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
         groups.setdefault(reason, []).append(identity)
     lines = []
     for reason, names in groups.items():
-        rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        lines.append(f"{', '.join(names[:5])}{rest}: left out: {reason}")
+        lines.append(f"{some(names)}: left out: {reason}")
     return lines
 
 

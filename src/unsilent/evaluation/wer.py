@@ -29,6 +29,7 @@ __all__ = [
     "chance_wer",
     "count_character_errors",
     "count_errors",
+    "is_sentence",
     "majority_wer",
     "normalise",
 ]
@@ -131,16 +132,24 @@ def chance_wer(grammar: Grammar) -> float:
     return sum(1 - 1 / len(slot) for slot in grammar) / len(grammar)
 
 
+def is_sentence(text: str, grammar: Grammar) -> bool:
+    """Whether a text, once normalised, has one word of every slot in the grammar's order."""
+    words = normalise(text).split()
+    return len(words) == len(grammar) and all(
+        word in slot or word in map(normalise, slot) for word, slot in zip(words, grammar, strict=True)
+    )
+
+
 def majority_wer(texts: Sequence[str], grammar: Grammar) -> float:
     """Word error rate on ``texts`` of the one sentence that has the most frequent word of ``texts`` in every slot.
 
     Raises:
         EvaluationError: a text is not of the grammar, or there is none.
     """
+    for text in texts:
+        if not is_sentence(text, grammar):
+            raise EvaluationError(f"{text}: is no sentence of the grammar")
     sentences = [normalise(text).split() for text in texts]
-    for sentence in sentences:
-        if len(sentence) != len(grammar) or any(w not in slot for w, slot in zip(sentence, grammar, strict=True)):
-            raise EvaluationError(f"{' '.join(sentence)}: is no sentence of the grammar")
     if not sentences:
         raise EvaluationError("no text; nothing to count")
     best = sum(Counter(column).most_common(1)[0][1] for column in zip(*sentences, strict=True))

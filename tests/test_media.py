@@ -40,6 +40,7 @@ from unsilent.media import (
     read_video,
     write_audio,
 )
+from unsilent.media.audio import read_stored
 from unsilent.media.container import MAX_GAP, Damage, packets
 from unsilent.media.timing import Timed, Timeline, constant_rate
 
@@ -636,6 +637,20 @@ def test_samples_that_are_not_finite_become_zero(tmp_path: Path, caplog: pytest.
     assert (found[1000:1009] == 0).all()
     assert found[1009] == 1
     assert "9 samples are not finite" in caplog.text
+
+
+def test_sound_as_it_is_stored_is_not_clipped_and_says_what_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = np.linspace(-30, 20, RATE, dtype=np.float32)
+    samples[5] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    found = read_stored(tmp_path / "a.wav", RATE)
+    samples[5] = 0
+    assert np.array_equal(found.samples, samples)
+    assert (found.peak, found.not_finite, found.damage) == (30, 1, "")
+    assert not caplog.records
+    assert np.array_equal(read_audio(tmp_path / "a.wav", RATE), np.clip(samples, -1, 1))
 
 
 def test_a_video_without_sound_says_so(tmp_path: Path) -> None:

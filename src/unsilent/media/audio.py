@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.container import InputContainer
 
-__all__ = ["mix_down", "read_audio", "resample"]
+__all__ = ["StoredSound", "mix_down", "read_audio", "read_stored", "resample"]
 
 logger = logging.getLogger("unsilent.media")
 
@@ -71,30 +72,63 @@ def read_audio(path: str | Path, sample_rate: int = 24000) -> NDArray[np.float32
         MediaError: the file is missing, damaged, holds no sound, or more of it than fits into memory (two hours at
             24 kHz).
     """
+    file = Path(path)
+    damage = Damage(file, "audio")
+    try:
+        found = _read(file, sample_rate, damage)
+    finally:
+        damage.report()
+    if found.not_finite:
+        logger.warning("%s: %d samples are not finite; set to zero", file, found.not_finite)
+    return np.clip(found.samples, -1.0, 1.0, out=found.samples)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredSound:
+    """The sound of a file as it is stored, and what is wrong with it.
+
+    Attributes:
+        samples: (n,) float32, as of :func:`read_audio`, but a file of floats may go beyond ±1.
+        peak: the largest magnitude in the file, mixed down, before it was resampled; full scale is 1.
+        not_finite: how many samples were NaN or infinite; they are zero here.
+        damage: what was left out, in words; empty if nothing was.
+    """
+
+    samples: NDArray[np.float32]
+    peak: float
+    not_finite: int
+    damage: str
+
+
+def read_stored(path: str | Path, sample_rate: int = 24000) -> StoredSound:
+    """Read a file as :func:`read_audio` does, without clipping it, and without a word on the log about its faults.
+
+    Raises:
+        MediaError: as :func:`read_audio`.
+    """
+    return _read(Path(path), sample_rate, Damage(Path(path), "audio"))
+
+
+def _read(file: Path, sample_rate: int, damage: Damage) -> StoredSound:
     if sample_rate < 1:
         raise ValueError(f"sample_rate must be positive, not {sample_rate}")
-    file = Path(path)
-    with open_media(path) as container:
-        track = _Track(container, file, sample_rate)
-        try:
-            samples = track.read()
-        finally:
-            track.damage.report()
-    if track.not_finite:
-        logger.warning("%s: %d samples are not finite; set to zero", file, track.not_finite)
-    return samples
+    with open_media(file) as container:
+        track = _Track(container, file, sample_rate, damage)
+        samples = track.read()
+    return StoredSound(samples, track.peak, track.not_finite, damage.text)
 
 
 class _Track:
     """The sound track of one opened file."""
 
-    def __init__(self, container: InputContainer, path: Path, sample_rate: int) -> None:
+    def __init__(self, container: InputContainer, path: Path, sample_rate: int, damage: Damage) -> None:
         self.container = container
         self.path = path
         self.sample_rate = sample_rate
         self.stream = audio_stream(container, path)
-        self.damage = Damage(path, "audio")
+        self.damage = damage
         self.not_finite = 0
+        self.peak = 0.0
         self._silence_left = MAX_GAP
         self._zero = self._picture_start()
         self._started = False
@@ -114,7 +148,7 @@ class _Track:
         return seconds(picture.start_time, picture.time_base)
 
     def read(self) -> NDArray[np.float32]:
-        """Return the whole track, (n,) float32 in [-1, 1] at the wanted rate."""
+        """Return the whole track, (n,) float32 at the wanted rate."""
         held: tuple[AudioFrame, bool] | None = None
         for frame in self._decoded():
             if held is not None:
@@ -127,8 +161,7 @@ class _Track:
             self._flush()
         if not self._chunks:
             raise refusal(self.path, "none of its sound can be decoded; copy or export it again")
-        samples = np.concatenate(self._chunks)
-        return np.clip(samples, -1.0, 1.0, out=samples)
+        return np.concatenate(self._chunks)
 
     def _decoded(self) -> Iterator[tuple[AudioFrame, bool]]:
         """Yield (decoded frame, whether sound before it was lost)."""
@@ -155,6 +188,7 @@ class _Track:
         if not finite.all():
             self.not_finite += int(mono.size - finite.sum())
             mono = np.where(finite, mono, np.float32(0))
+        self.peak = max(self.peak, float(np.abs(mono).max(initial=0)))
         if frame.sample_rate != self._rate:
             self._flush()
             self._rate = frame.sample_rate

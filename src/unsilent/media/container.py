@@ -113,17 +113,21 @@ class Damage:
     """End, in seconds, of the last packet that could not be decoded."""
     cut: bool = False
 
-    def report(self) -> None:
-        """Log one warning if anything was damaged."""
+    @property
+    def text(self) -> str:
+        """What was left out, in words; empty if nothing was."""
         parts = [
             f"{self.packets} damaged {self.kind} packets skipped" if self.packets else "",
             f"{self.concealed} damaged {self.kind} frames concealed by the decoder" if self.concealed else "",
             f"{self.timestamps} impossible timestamps replaced" if self.timestamps else "",
             "the file is cut short" if self.cut else "",
         ]
-        found = [part for part in parts if part]
-        if found:
-            logger.warning("%s: %s; going on with the rest", self.path, ", ".join(found))
+        return ", ".join(part for part in parts if part)
+
+    def report(self) -> None:
+        """Log one warning if anything was damaged."""
+        if self.text:
+            logger.warning("%s: %s; going on with the rest", self.path, self.text)
 
 
 def refusal(path: str | Path, text: str) -> MediaError:

@@ -185,7 +185,11 @@ def test_sounds_of_another_program(wavs: tuple[Path, Path], tmp_path: Path, caps
     (reason,) = data["systems"]["mine"]["lsd"]["missing"]
     assert "the signals last 1.20 s and 0.50 s; they may differ by 0.5 s at most" in reason
     assert data["left_out"] == {"s1/prwb1a": "no generated file of this name"}
-    assert data["notes"] == ["mine: 3 of 3 files are at 16000 Hz, resampled to 24000 Hz"]
+    assert data["notes"] == [
+        "mine: 3 of 3 files are at 16000 Hz, resampled to 24000 Hz",
+        "mine: 2 of 3 sounds differ in length from the real ones, by at most 0.325 s; the longer is cut where the two "
+        "are compared",
+    ]
     assert data["clips"][0]["text"] == "bin blue at f two now"
     assert data["command"] == f"unsilent evaluate wavs {real} {mine} --grammar grid --metrics mel_l1,lsd"
     printed = capsys.readouterr().out

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from unsilent.corpora.base import Clip
 from unsilent.errors import EvaluationError, FaceError, MediaError
-from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
+from unsilent.evaluation.metrics import Samples
 from unsilent.evaluation.pool import ordered_map
 from unsilent.evaluation.protocol import EvalClip
+from unsilent.evaluation.sources import SoundFiles
 from unsilent.files import atomic_path, sha256_file
 
 __all__ = ["HELD", "Mouth", "Shelf", "StoredClip", "load_clips", "read_mouth"]
@@ -131,14 +132,13 @@ class Shelf:
             self.cache = Path(tempfile.mkdtemp(prefix="unsilent-crops-"))
             weakref.finalize(self, shutil.rmtree, self.cache, ignore_errors=True)
         self.sees, self.must = sees, must
+        self.reader = SoundFiles()
         self._sounds: OrderedDict[str, Samples] = OrderedDict()
         self._mouths: OrderedDict[str, Mouth] = OrderedDict()
 
     def sound(self, path: Path) -> Samples:
-        """(n,) sound of a file at 24 kHz; raises MediaError."""
-        from unsilent.media import read_audio
-
-        return _keep(self._sounds, str(path), lambda: read_audio(path, SAMPLE_RATE))
+        """(n,) sound of a file at 24 kHz, as it is stored; raises MediaError."""
+        return _keep(self._sounds, str(path), lambda: self.reader.read(path))
 
     def mouth(self, path: Path) -> Mouth:
         """The mouth in a video, raises as :func:`read_mouth`; of no frames where nobody looks."""
@@ -182,6 +182,11 @@ class StoredClip(EvalClip):
         return self._shelf.sound(self._sound)
 
     @property
+    def reader(self) -> SoundFiles:
+        """What reads the sound of this clip and of those that share its shelf."""
+        return self._shelf.reader
+
+    @property
     def crops(self) -> NDArray[np.uint8]:
         """(T, 96, 96) uint8 mouth crops at 25 frames/s; raises FaceError, MediaError."""
         return self._shelf.mouth(self._video).crops
@@ -205,11 +210,9 @@ class _Checked:
 
 
 def _check(item: tuple[Clip, Path], *, sees: bool, must: bool, cache: Path | None) -> _Checked:
-    from unsilent.media import read_audio
-
     clip, sound = item
     try:
-        read_audio(sound, SAMPLE_RATE)
+        SoundFiles().read(sound)
     except MediaError as error:
         return _Checked(clip.id, str(error))
     try:

@@ -25,6 +25,7 @@ from unsilent.errors import EvaluationError, MediaError
 from unsilent.evaluation.metrics import SAMPLE_RATE, Samples
 from unsilent.evaluation.protocol import EvalClip, System, derangement
 from unsilent.evaluation.report import some
+from unsilent.evaluation.sources import SoundFiles
 
 __all__ = ["AUDIO_SUFFIXES", "Pairs", "pair_folders", "read_texts", "shuffled"]
 
@@ -111,15 +112,14 @@ class _Files:
 
     name: str
     files: Mapping[str, _File]
+    reader: SoundFiles = field(default_factory=SoundFiles)
 
     def __call__(self, clip: EvalClip) -> Samples:
-        from unsilent.media import read_audio
-
         found = self.files.get(clip.id)
         if found is None:
             raise EvaluationError(f"{self.name} has no file of this name")
         try:
-            return read_audio(found.sound, SAMPLE_RATE)
+            return self.reader.read(found.sound)
         except MediaError as error:
             raise EvaluationError(str(error)) from error
 

@@ -16,6 +16,8 @@ from unsilent.evaluation.statistics import SEED
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from unsilent.evaluation.sources import SoundFiles
+
 __all__ = [
     "SYSTEMS",
     "Copier",
@@ -64,6 +66,11 @@ class EvalClip:
     source: Path | None = None
     speaker: str | None = None
     aperture: NDArray[np.float32] | None = None
+
+    @property
+    def reader(self) -> SoundFiles | None:
+        """What reads its real sound, if that is in a file."""
+        return None
 
 
 System = Callable[[EvalClip], Samples]

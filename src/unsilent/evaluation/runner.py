@@ -13,7 +13,7 @@ import numpy as np
 
 from unsilent.errors import EvaluationError, UnsilentError
 from unsilent.evaluation.cache import ResultCache, digest_of
-from unsilent.evaluation.metrics import SAMPLE_RATE, Measurement, Samples
+from unsilent.evaluation.metrics import MAX_LENGTH_DIFFERENCE, SAMPLE_RATE, Measurement, Samples
 from unsilent.evaluation.pool import ordered_map
 from unsilent.evaluation.protocol import EvalClip, System
 from unsilent.evaluation.report import Report, some, summarise
@@ -27,6 +27,7 @@ from unsilent.evaluation.scoring import (
     listen_real,
     score,
 )
+from unsilent.evaluation.sources import ReadsFiles
 from unsilent.evaluation.wer import Grammar, chance_wer, is_sentence, majority_wer
 from unsilent.workers import Engine
 
@@ -34,6 +35,8 @@ __all__ = ["evaluate"]
 
 _FEW: Final = 4
 """Jobs that are not worth the start of processes."""
+_CUT: Final = 0.001
+"""Seconds by which lengths may differ unsaid: resampling rounds."""
 
 
 def evaluate(
@@ -109,10 +112,17 @@ def evaluate(
         recogniser=_describe_recogniser(recogniser, chosen, grammar, texts),
         model=dict(model or {}),
         left_out=dict(left_out or {}),
-        notes=tuple(notes),
+        notes=(*notes, *_faults(systems, clips), *desk.cuts()),
         command=command,
         sounds=desk.digests,
     )
+
+
+def _faults(systems: Mapping[str, System], clips: Sequence[EvalClip]) -> list[str]:
+    """What was wrong with the files that the real sounds and the systems' were read from."""
+    readers = {clip.reader: "real" for clip in clips if clip.reader is not None}
+    readers |= {system.reader: name for name, system in systems.items() if isinstance(system, ReadsFiles)}
+    return [note for reader, name in readers.items() for note in reader.notes(name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +174,8 @@ class _Desk:
     save_audio: Path | None
     digests: dict[str, str] = field(default_factory=dict)
     """Clip -> digest of its real sound."""
+    _cut: dict[str, list[float]] = field(default_factory=dict)
+    """System -> seconds by which its sounds differ in length from the real ones, where the longer is cut."""
     _out: deque[tuple[str, list[tuple[str, Scores]]]] = field(default_factory=deque)
     """For every task that is out, in order: the clip, and by system the key of its job and what was known before."""
 
@@ -202,6 +214,14 @@ class _Desk:
                 self.metrics,
             )
 
+    def cuts(self) -> list[str]:
+        """How many sounds of which systems were cut, or had the real one cut to them, to be compared with it."""
+        return [
+            f"{name}: {len(cut)} of {len(self.digests)} sounds differ in length from the real ones, by at most "
+            f"{max(cut):.3f} s; the longer is cut where the two are compared"
+            for name, cut in self._cut.items()
+        ]
+
     def _jobs(self, clip: EvalClip) -> Iterator[Job]:
         real, aperture, heard, unreadable = np.zeros(0, np.float32), None, None, None
         try:
@@ -213,6 +233,8 @@ class _Desk:
             unreadable = str(error)  # it was readable before: the file changed under our feet
         for name, system in self.systems.items():
             made, failure = (None, unreadable) if unreadable is not None else _made(system, clip)
+            if made is not None and _CUT < (cut := abs(len(made) - len(real)) / SAMPLE_RATE) <= MAX_LENGTH_DIFFERENCE:
+                self._cut.setdefault(name, []).append(cut)
             # The real sound is in the corpus already; a file written here is tagged as synthetic.
             if made is not None and self.save_audio is not None and name != "real":
                 _save(self.save_audio / name / f"{clip.id}.wav", made)

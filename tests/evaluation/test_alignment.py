@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.evaluation.sounds import speech, with_noise
 
+from unsilent.errors import EvaluationError
 from unsilent.evaluation.alignment import MAX_OFFSET, move, offset
-from unsilent.evaluation.metrics import estoi, estoi_aligned, offset_ms, stoi, stoi_aligned
+from unsilent.evaluation.metrics import estoi, estoi_aligned, measure, offset_ms, stoi, stoi_aligned
 
 RATE = 24_000
 
@@ -23,8 +24,22 @@ def test_a_known_offset_is_found_in_noise(seconds: float) -> None:
 
 def test_silence_and_shortness_have_none() -> None:
     clean = speech(2.0)
-    assert offset(clean, np.zeros_like(clean)) == 0
-    assert offset(clean[:6000], clean[:6000]) == 0
+    with pytest.raises(EvaluationError, match="never changes"):
+        offset(clean, np.zeros_like(clean))
+    with pytest.raises(EvaluationError, match=r"too short to find their offset \(0\.25 s, 0\.6 s are needed\)"):
+        offset(clean[:6000], clean[:6000])
+    assert offset(clean[:14_400], clean[:14_400]) == pytest.approx(0, abs=1e-3), "0.6 s are enough"
+
+
+def test_metrics_of_short_clips_are_missing_and_not_the_plain_ones() -> None:
+    clean = speech(0.55)
+    late = move(clean, 480)
+    for name in ("offset_ms", "stoi_aligned", "estoi_aligned"):
+        found = measure(name, clean, late)
+        assert found.value is None
+        assert found.reason is not None
+        assert "too short to find their offset" in found.reason
+    assert measure("mel_l1", clean, late).value is not None
 
 
 @given(st.integers(0, 50), st.integers(-60, 60))

@@ -41,7 +41,12 @@ LOUD, QUIET = np.full(2400, 0.9, np.float32), np.full(2400, 0.1, np.float32)
 
 
 def job(made: Samples, **more: object) -> Job:
-    fields = {"text": "bin blue at", "failure": None, "metrics": WER_METRICS, "grammar": [["bin"], ["red"], ["at"]]}
+    fields = {
+        "text": "bin blue at",
+        "failure": None,
+        "metrics": WER_METRICS,
+        "grammar": [["bin"], ["red", "blue"], ["at"]],
+    }
     return Job(id="a", system="model", real=LOUD, made=made, **{**fields, **more})  # type: ignore[arg-type]
 
 

@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unsilent.errors import EvaluationError
 from unsilent.features import MelConfig, log_mel
 
 __all__ = ["MAX_OFFSET", "move", "offset"]
 
 MAX_OFFSET: Final = 0.15
 """Largest offset looked for, in seconds."""
+_STILL: Final = 1e-3
+"""Standard deviation of a log-mel below which nothing happens in it."""
 
 
 def offset(reference: NDArray[np.float32], degraded: NDArray[np.float32]) -> float:
@@ -32,7 +35,10 @@ def offset(reference: NDArray[np.float32], degraded: NDArray[np.float32]) -> flo
         degraded: (n,), of the same length.
 
     Returns:
-        Seconds in ±`MAX_OFFSET`; 0 where either is silent, or too short to be moved so far.
+        Seconds in ±`MAX_OFFSET`.
+
+    Raises:
+        EvaluationError: they are too short to tell (under .6 s), or one of them never changes (silence).
     """
     config = MelConfig()
     with torch.inference_mode():
@@ -41,8 +47,14 @@ def offset(reference: NDArray[np.float32], degraded: NDArray[np.float32]) -> flo
         )
     reach = round(MAX_OFFSET * config.sample_rate / config.hop_length)
     width = mine.shape[1] - 2 * reach
-    if width < 2 * reach or min(float(true.std()), float(mine.std())) < 1e-3:
-        return 0.0
+    if width < 2 * reach:
+        shortest = 4 * reach * config.hop_length / config.sample_rate
+        raise EvaluationError(
+            f"the signals are too short to find their offset ({len(reference) / config.sample_rate:.2f} s, "
+            f"{shortest:.1f} s are needed)"
+        )
+    if min(float(true.std()), float(mine.std())) < _STILL:
+        raise EvaluationError("one of the signals never changes, so there is no offset to find")
     centre = _standard(mine[:, reach : reach + width])
     scores = np.array(
         [

@@ -160,12 +160,12 @@ def _aligned(reference: Samples, degraded: Samples) -> tuple[Samples, Samples]:
 
 
 def stoi_aligned(reference: Samples, degraded: Samples) -> float:
-    """:func:`stoi` after ``degraded`` is moved to where it fits ``reference`` best."""
+    """:func:`stoi` after ``degraded`` is moved to where it fits ``reference`` best; raises as :func:`offset_ms` too."""
     return stoi(*_aligned(reference, degraded))
 
 
 def estoi_aligned(reference: Samples, degraded: Samples) -> float:
-    """:func:`estoi` after ``degraded`` is moved to where it fits ``reference`` best."""
+    """:func:`estoi` after ``degraded`` is moved to where it fits ``reference`` best; raises as :func:`stoi_aligned`."""
     return estoi(*_aligned(reference, degraded))
 
 
@@ -173,7 +173,7 @@ def offset_ms(reference: Samples, degraded: Samples) -> float:
     """Milliseconds, without sign, between ``degraded`` and where it fits ``reference`` best.
 
     Raises:
-        EvaluationError: a signal is silence, or the lengths do not fit.
+        EvaluationError: a signal is silence, they are too short to tell (under .6 s), or the lengths do not fit.
     """
     return abs(1000 * offset(*_audible(reference, degraded)))
 

@@ -96,6 +96,22 @@ def test_systems_of_one_report_and_more_than_two(both: list[str], tmp_path: Path
     assert len({m.name for m in read_measured([both[1], same])}) == 2
 
 
+def test_a_difference_over_fewer_clips_says_so(tmp_path: Path) -> None:
+    bad, good = report("bad"), report("good")
+    bad["clips"][0]["systems"]["model"]["stoi"] = None
+    good["clips"][4]["systems"]["model"]["stoi"] = None
+    found = compare(read_measured([write(tmp_path, "bad", bad), write(tmp_path, "good", good)]))
+    table, _ = comparison_table(found)
+    stoi, wer = table.rows
+    assert [cell.below[1:] for cell in stoi[1:]] == [("n=4",), ("n=4",), ("n=3", "better")]
+    assert [cell.below[1:] for cell in wer[1:]] == [(), (), ("better",)]
+    (note,) = found.notes
+    assert note.startswith("stoi: not all of the 5 clips have it in all of them: a mean is over the clips that have it")
+    assert note in found.lines()
+    assert "n=3" in comparison_markdown(found)
+    assert note in found.as_dict()["notes"]
+
+
 def test_no_difference_is_not_clear(tmp_path: Path, both: list[str]) -> None:
     same = write(tmp_path, "again", report("good"))
     (difference,) = compare(read_measured([both[1], same])).differences["stoi"]

@@ -197,19 +197,33 @@ def compare(measured: Sequence[Measured]) -> Comparison:
     first, others = measured[0], measured[1:]
     metrics = [name for name in CATALOGUE if any(name in m.metrics for m in measured)]
     pairs = {name: [_kept(m.pairs(name), shared) for m in measured] for name in metrics}
+    differences = {
+        name: [
+            _difference(CATALOGUE[name], (first, pairs[name][0]), (other, found))
+            for other, found in zip(others, pairs[name][1:], strict=True)
+        ]
+        for name in metrics
+    }
     return Comparison(
         measured=measured,
         clips=shared,
         values={name: [_summary(found) for found in pairs[name]] for name in metrics},
-        differences={
-            name: [
-                _difference(CATALOGUE[name], (first, pairs[name][0]), (other, found))
-                for other, found in zip(others, pairs[name][1:], strict=True)
-            ]
-            for name in metrics
-        },
-        notes=[*notes, *(note for other in others for note in _unlike(first, other))],
+        differences=differences,
+        notes=[*notes, *(n for other in others for n in _unlike(first, other)), *_parts(differences, len(shared))],
     )
+
+
+def _parts(differences: Mapping[str, Sequence[Difference]], clips: int) -> list[str]:
+    """What is compared over fewer clips than there are."""
+    found = [
+        name for name, each in differences.items() if any(d.interval is not None and d.interval.n < clips for d in each)
+    ]
+    if not found:
+        return []
+    return [
+        f"{', '.join(found)}: not all of the {clips} clips have it in all of them: a mean is over the clips that have "
+        "it, a difference over those that have it in both (n of each is below it), so the two can be of different clips"
+    ]
 
 
 _Pairs = Mapping[str, tuple[float, float]]
@@ -300,7 +314,8 @@ def comparison_table(found: Comparison) -> tuple[Table, dict[tuple[int, int], st
     for line, (name, values) in enumerate(found.values.items()):
         info, differences = CATALOGUE[name], found.differences[name]
         means = [_mean_cell(info, summary, len(found.clips)) for summary in values]
-        rows.append((Cell(head(name)), *means, *(_difference_cell(info, difference) for difference in differences)))
+        shown = [_difference_cell(info, difference, len(found.clips)) for difference in differences]
+        rows.append((Cell(head(name)), *means, *shown))
         for column, difference in enumerate(differences, 1 + len(values)):
             if difference.better is not None:
                 marks[line, column] = "better" if difference.better else "worse"
@@ -312,17 +327,20 @@ def _mean_cell(info: MetricInfo, summary: Summary, clips: int) -> Cell:
     interval = summary.interval
     if interval is None:
         return Cell("missing")
-    number = (f"n={interval.n}",) if interval.n < clips else ()
-    return Cell(figure(info, interval.mean), (ends(info, interval), *number))
+    return Cell(figure(info, interval.mean), tuple(filter(None, (ends(info, interval), _number(interval, clips)))))
 
 
-def _difference_cell(info: MetricInfo, difference: Difference) -> Cell:
+def _difference_cell(info: MetricInfo, difference: Difference, clips: int) -> Cell:
     interval = difference.interval
     if interval is None:
         return Cell("missing", (difference.reason or "",))
     word = {True: "better", False: "worse", None: "not clear"}[difference.better]
     if info.higher_is_better is None:
         word = ""
-    return Cell(
-        figure(info, interval.mean, signed=True), (ends(info, interval, signed=True), *([word] if word else []))
-    )
+    below = (ends(info, interval, signed=True), _number(interval, clips), word)
+    return Cell(figure(info, interval.mean, signed=True), tuple(filter(None, below)))
+
+
+def _number(interval: Interval, clips: int) -> str:
+    """Of how many clips a figure is, where that is not all of them."""
+    return f"n={interval.n}" if interval.n < clips else ""

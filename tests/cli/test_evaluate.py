@@ -110,6 +110,24 @@ def test_model_that_is_not_there(corpus: Path, monkeypatch: pytest.MonkeyPatch) 
     assert main(["evaluate", "folder", str(corpus), "--systems", "real", "--metrics", "mel_l1", "--limit", "1"]) == 0
 
 
+def test_a_model_that_learnt_from_the_clips_is_told_on(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = {"shards": "folder", "split": "train", "clips": 4}
+    monkeypatch.setattr(Echo, "card", {"trained_on": trained}, raising=False)
+    monkeypatch.setattr("unsilent.corpora.folder.hashed_part", lambda name: "train" if name < "anna/clip4" else "test")
+    arguments = ["--systems", "model", "--metrics", "mel_l1", "--workers", "0", "--json", "-"]
+    for split, note in (
+        ([], "grid was trained on 4 of these 6 clips, those of train"),
+        (["--split", "train"], "grid was trained on this split: all 4 clips are of train, its training data"),
+        (["--split", "test"], None),
+    ):
+        assert main(["evaluate", "folder", str(corpus), *arguments, *split]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["notes"] == ([] if note is None else [note])
+        assert note is None or note in " ".join(captured.err.split())
+
+
 def test_missing_metrics_are_named_in_print(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--systems", "real", "--metrics", "mel_l1,wer_constrained", "--workers", "0"]
     assert main(["evaluate", "folder", str(corpus), *arguments]) == 0

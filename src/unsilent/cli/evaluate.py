@@ -12,7 +12,7 @@ import typer
 
 from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
 from unsilent.cli.corpora import corpora_group
-from unsilent.cli.evaluate_options import MarkdownOption, Options, command_line, names, rich_table, with_options
+from unsilent.cli.evaluate_options import MarkdownOption, Options, command_line, names, rich_table, show, with_options
 
 if TYPE_CHECKING:
     from unsilent.corpora import Clip
@@ -28,9 +28,6 @@ _log = logging.getLogger("unsilent.evaluation")
 
 _CLIPS_A_PROCESS = 8
 """Fewer clips than this are read faster than a process starts."""
-
-_SHOWN = 12
-"""Lines of what is missing that are printed; the files have all of them."""
 
 ItemT = TypeVar("ItemT")
 
@@ -154,18 +151,8 @@ def _corpus(
     notes = [f"{note}: {number} clips" for note, number in corpus.notes.items()]
     if not info.tested_on_real:
         notes.append(_untested(info))
-    if getattr(speaker, "voices", False):
-        notes.append(
-            "the model was told each clip's voice, by another clip of the same speaker"
-            if models.told
-            else "the model was told no voice"
-        )
-    if kept_apart is not None:
-        notes.append(kept_apart)
-    if lender is not None:
-        notes.append(
-            f"{models.reads_lips} makes waveforms itself: vocoder and mean are through the vocoder of {LENDER}"
-        )
+    notes += [note for note in (kept_apart, _trained(card, info.name, picked, clips)) if note]
+    notes += _made_by(speaker, models, lender)
     asked = replace(asked, grammar=corpus.grammar, model=card, left_out=left_out, notes=notes)
     _evaluate(systems, clips, asked, options)
 
@@ -193,6 +180,21 @@ def _clips(
     note = f"{model} may have learnt from {learnt} of these {len(clips)} clips: --split test takes those it did not"
     _log.warning("%s", note)
     return clips, note
+
+
+def _trained(card: Mapping[str, Any], corpus: str, picked: Sequence[Clip], clips: Sequence[EvalClip]) -> str | None:
+    """What has to be said if the model whose card was read learnt from the clips."""
+    from unsilent.adaptation import JUDGED_ON
+    from unsilent.evaluation.trained import trained_note
+
+    known = card.get("card", {})
+    if JUDGED_ON in known:  # of an adapted model: what it may be judged on is said by its clips
+        return None
+    good = {clip.id for clip in clips}
+    note = trained_note(card.get("name", ""), known, corpus, [clip for clip in picked if clip.id in good])
+    if note is not None:
+        _log.warning("%s", note)
+    return note
 
 
 @app.command()
@@ -325,7 +327,7 @@ def _evaluate(systems: Mapping[str, System], clips: Sequence[EvalClip], asked: _
     # First: what took minutes to measure must not depend on how it is shown.
     emit_json(found.as_dict(), options.json_to)
     _write(found, systems, clips, options)
-    _show(found, options.json_to)
+    show(found, options.json_to)
 
 
 def _write(found: Report, systems: Mapping[str, System], clips: Sequence[EvalClip], options: Options) -> None:
@@ -378,6 +380,19 @@ def _load_models(models: _Models, chosen: Sequence[str]) -> tuple[Speaker | None
     return speaker, copier, card
 
 
+def _made_by(speaker: Speaker | None, models: _Models, lender: Speaker | None) -> list[str]:
+    """What has to be said of whose voice the model speaks with, and whose vocoder the bounds."""
+    notes = []
+    if getattr(speaker, "voices", False):
+        told = "told each clip's voice, by another clip of the same speaker" if models.told else "told no voice"
+        notes.append(f"the model was {told}")
+    if lender is not None:
+        notes.append(
+            f"{models.reads_lips} makes waveforms itself: vocoder and mean are through the vocoder of {LENDER}"
+        )
+    return notes
+
+
 def _lender(speaker: Speaker | None, chosen: Sequence[str]) -> Speaker | None:
     """Whose vocoder speaks the mels of the bounds, where ``speaker`` makes waveforms itself."""
     if speaker is None or getattr(speaker, "vocodes", True) or {"vocoder", "mean"}.isdisjoint(chosen):
@@ -399,24 +414,3 @@ def _possible(chosen: list[str], clips: Sequence[EvalClip]) -> list[str]:
         _log.warning("the system `shuffled` is left out: %s", error)
         impossible.add("shuffled")
     return [name for name in chosen if name not in impossible]
-
-
-# --- what is printed -----------------------------------------------------------------------------------------------
-
-
-def _show(found: Report, json_to: str | None) -> None:
-    from unsilent.evaluation import tables
-
-    screen = report(json_to)
-    screen.print(rich_table(tables.results_table(found)))
-    for line in tables.protocol_lines(found):
-        screen.print(line, markup=False)
-    missing = tables.missing_lines(found) + tables.left_out_lines(found.left_out)
-    for line in missing[:_SHOWN]:
-        screen.print(line, markup=False)
-    if len(missing) > _SHOWN:
-        screen.print(f"and {len(missing) - _SHOWN} more reasons: see --json, --markdown or --html")
-    if (published := tables.published_table(found.corpus)) is not None:
-        screen.print(rich_table(published))
-        for line in tables.difference_lines(found):
-            screen.print(line, markup=False)

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from unsilent.cli.common import JsonOption, QuietOption
+from unsilent.cli.common import JsonOption, QuietOption, report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.table import Table as RichTable
 
+    from unsilent.evaluation import Report
     from unsilent.evaluation.tables import Table
 
-__all__ = ["HtmlOption", "MarkdownOption", "Options", "command_line", "names", "rich_table", "with_options"]
+__all__ = ["HtmlOption", "MarkdownOption", "Options", "command_line", "names", "rich_table", "show", "with_options"]
 
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page that opens without a network.")
@@ -31,6 +32,9 @@ _SILENT = frozenset(
     {"workers", "engine", "cache", "no_cache", "json_to", "markdown", "html", "html_clips", "quiet", "save_audio"}
 )
 """Options that change no figure."""
+
+_SHOWN = 12
+"""Lines of what is missing that are printed; the files have all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +146,22 @@ def rich_table(content: Table, marks: Mapping[tuple[int, int], str] | None = Non
         ]
         table.add_row(*texts)
     return table
+
+
+def show(found: Report, json_to: str | None) -> None:
+    """Print a report, on standard error if its JSON goes to standard output."""
+    from unsilent.evaluation import tables
+
+    screen = report(json_to)
+    screen.print(rich_table(tables.results_table(found)))
+    for line in tables.protocol_lines(found):
+        screen.print(line, markup=False)
+    missing = tables.missing_lines(found) + tables.left_out_lines(found.left_out)
+    for line in missing[:_SHOWN]:
+        screen.print(line, markup=False)
+    if len(missing) > _SHOWN:
+        screen.print(f"and {len(missing) - _SHOWN} more reasons: see --json, --markdown or --html")
+    if (published := tables.published_table(found.corpus)) is not None:
+        screen.print(rich_table(published))
+        for line in tables.difference_lines(found):
+            screen.print(line, markup=False)

@@ -35,7 +35,7 @@ _HEARD: Final = "heard"
 """What stands in a metric's place for what a recogniser heard in a real sound."""
 _PRESENTING: Final = frozenset({
     "__init__", "cache", "clips", "compare", "gallery", "html", "html_assets", "html_plots", "markdown", "pairs",
-    "pool", "published", "report", "runner", "sources", "statistics", "tables",
+    "pool", "published", "report", "runner", "sources", "statistics", "tables", "trained",
 })  # fmt: skip
 """Modules that show results, or bring sounds; no value depends on them."""
 _UNDER_ALL: Final = ("numpy", "scipy", "soxr", "torch", "onnxruntime")

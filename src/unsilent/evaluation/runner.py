@@ -121,7 +121,8 @@ def evaluate(
 def _faults(systems: Mapping[str, System], clips: Sequence[EvalClip]) -> list[str]:
     """What was wrong with the files that the real sounds and the systems' were read from."""
     readers = {clip.reader: "real" for clip in clips if clip.reader is not None}
-    readers |= {system.reader: name for name, system in systems.items() if isinstance(system, ReadsFiles)}
+    made: Mapping[str, object] = systems
+    readers |= {system.reader: name for name, system in made.items() if isinstance(system, ReadsFiles)}
     return [note for reader, name in readers.items() for note in reader.notes(name)]
 
 

@@ -24,7 +24,16 @@ from typing import Any, Final
 
 from unsilent.errors import CorpusError
 
-__all__ = ["Split", "describe_splits", "hashed_part", "listed_lines", "load_split", "packaged_lists", "split_names"]
+__all__ = [
+    "Split",
+    "describe_splits",
+    "has_lists",
+    "hashed_part",
+    "listed_lines",
+    "load_split",
+    "packaged_lists",
+    "split_names",
+]
 
 _PARTS: Final = ("train", "val", "test")
 
@@ -65,6 +74,11 @@ class Split:
         if self.members is not None:
             return sorted(self.members.difference(here))
         return sorted(self.speakers - {identity.split("/")[0] for identity in here})
+
+
+def has_lists(corpus: str) -> bool:
+    """Whether the splits of a corpus are packaged here."""
+    return (_folder(corpus) / "protocols.json").is_file()
 
 
 def split_names(corpus: str) -> list[str]:

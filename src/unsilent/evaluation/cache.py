@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from unsilent.errors import EvaluationError
 from unsilent.evaluation.catalogue import CATALOGUE
 from unsilent.evaluation.metrics import Measurement
 from unsilent.evaluation.optional import installed_version
@@ -66,13 +67,25 @@ def _code() -> str:
 
 @cache
 def recogniser_identity(model: str | None) -> str:
-    """What tells a recogniser's transcripts from another's: packages, and the name or the files of the model."""
+    """What tells a recogniser's transcripts from another's: packages, the name, and what is in the model's files."""
     versions = " ".join(f"{name} {installed_version(name)}" for name in _UNDER_RECOGNISERS)
     # A panel is several models, joined by +.
-    folders = [Path(part) for part in (model or "").split("+") if part and Path(part).is_dir()]
-    files = [path for folder in folders for path in sorted(folder.glob("*"))]
-    content = [sha256_file(path) for path in files if path.is_file()]
-    return " ".join([versions, model or "pinned", *content])
+    parts = [model] if model is not None and Path(model).is_dir() else (model or "").split("+")
+    return " ".join([versions, model or "pinned", *(_content(part, pinned=not part) for part in parts)])
+
+
+def _content(model: str, *, pinned: bool) -> str:
+    from unsilent.evaluation.recogniser import PINNED, SMALL
+    from unsilent.evaluation.whisper_models import model_digest
+
+    if model == SMALL:
+        return ""  # in its package, whose version is told
+    if model and Path(model).is_dir():
+        return " ".join(sha256_file(path) for path in sorted(Path(model).glob("*")) if path.is_file())
+    try:
+        return model_digest(model or PINNED, pinned=pinned)
+    except EvaluationError as error:
+        return str(error)  # each metric that needs it says so
 
 
 @cache

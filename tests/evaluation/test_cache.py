@@ -92,6 +92,17 @@ def test_changed_code_or_package_is_computed_again(tmp_path: Path, monkeypatch: 
     assert known.find(key, ("mel_l1",), None).values
 
 
+def test_the_speaker_depends_on_what_finds_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps = set()
+    for version in ("2.0.14", "2.0.15"):
+        monkeypatch.setattr(cache, "installed_version", lambda n, v=version: v if n == "webrtcvad_wheels" else "1")
+        cache._stamp.cache_clear()
+        stamps.add((cache._stamp("speaker", None), cache._stamp("stoi", None)))
+    cache._stamp.cache_clear()
+    speaker, stoi = zip(*stamps, strict=True)
+    assert (len(set(speaker)), len(set(stoi))) == (2, 1)
+
+
 def test_another_recogniser_is_asked_again_for_words_alone(tmp_path: Path) -> None:
     known = ResultCache(tmp_path)
     known.keep("k" * 64, Scores("a", "x", {"mel_l1": Measurement(1.5), "wer_free": Measurement(0.5)}), None)

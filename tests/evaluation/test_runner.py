@@ -61,11 +61,13 @@ def test_report_has_every_system_metric_and_clip(clairvoyant: None) -> None:
         assert list(metrics) == list(CATALOGUE)
         for summary in metrics.values():
             assert {"mean", "low", "high", "n"} <= set(summary) <= {"mean", "low", "high", "n", "missing"}
-    told = {"corpus", "split", "command", "notes", "metrics", "systems", "recogniser", "versions", "model", "clips"}
-    assert told | {"format"} == set(data)
+    keys = {"corpus", "split", "command", "notes", "metrics", "systems", "recogniser", "versions", "model", "clips"}
+    assert keys | {"format"} == set(data)
+    versions, told = data["versions"], data["recogniser"]
     assert data["metrics"]["wer_free"] == {
         "label": "WER, free", "unit": "%", "scale": 100.0, "higher_is_better": False,
         "source": CATALOGUE["wer_free"].source,
+        "versions": {"unsilent": versions["unsilent"], "jiwer": versions["jiwer"], told["name"]: told["version"]},
     }  # fmt: skip
     assert data["clips"][1]["sound"] == digest_of(known[1].real)
     assert data["clips"][0]["systems"]["model"]["counts"]["wer_free"] == [0, 6]

@@ -8,9 +8,12 @@ import pytest
 from tests.evaluation.reports import METRICS, small_report
 
 from unsilent.evaluation import SYSTEMS, Report, Summary
+from unsilent.evaluation.catalogue import CATALOGUE
+from unsilent.evaluation.html import _made
 from unsilent.evaluation.markdown import report_markdown
 from unsilent.evaluation.markdown import table as markdown_table
 from unsilent.evaluation.published import BENCHMARKS, PUBLISHED, published_for
+from unsilent.evaluation.report import software_versions
 from unsilent.evaluation.tables import (
     difference_lines,
     left_out_lines,
@@ -112,3 +115,27 @@ def test_the_page_about_evaluation_says_what_every_metric_is() -> None:
     assert markdown_table(metrics_table()) in page
     for name in (*SYSTEMS, *METRICS):
         assert f"`{name}`" in page or f"| {name} |" in page
+
+
+def test_every_metric_of_a_report_says_which_versions_computed_it(report: Report) -> None:
+    versions = dict(report.versions) | {"resemblyzer": "0.1.4", "webrtcvad-wheels": "2.0.14", "torch": "2", "soxr": "1"}
+    known = {"name": "whisper-tiny.en", "version": "faster-whisper 1, ctranslate2 2"}
+    systems = {"model": {name: Summary(None) for name in ("speaker", "wer_free")}}
+    told = dataclasses.replace(report, versions=versions | {"jiwer": None}, recogniser=known, systems=systems)
+    own = versions["unsilent"]
+    speaker = {"unsilent": own, "resemblyzer": "0.1.4", "webrtcvad-wheels": "2.0.14", "torch": "2", "soxr": "1"}
+    assert told.versions_of("speaker") == speaker
+    assert told.as_dict()["metrics"]["speaker"]["versions"] == speaker
+    table = metrics_table(told)
+    assert table.heads[-1].text == "computed by"
+    assert [row[-1].text for row in table.rows] == [
+        f"unsilent {own}, resemblyzer 0.1.4, webrtcvad-wheels 2.0.14, torch 2, soxr 1",
+        f"unsilent {own}, jiwer not installed, whisper-tiny.en (faster-whisper 1, ctranslate2 2)",
+    ]
+    for made in (report_markdown(told), _made(told)):
+        assert "webrtcvad-wheels 2.0.14, torch 2" in made
+
+
+def test_packages_of_metrics_are_among_the_versions_of_a_report() -> None:
+    named = {package.replace("_", "-") for info in CATALOGUE.values() for package in info.packages}
+    assert named <= set(software_versions())

@@ -90,11 +90,11 @@ def _content(model: str, *, pinned: bool) -> str:
 
 @cache
 def _stamp(metric: str, recogniser: str | None) -> str:
-    package = CATALOGUE[metric].package if metric in CATALOGUE else None
+    packages = CATALOGUE[metric].packages if metric in CATALOGUE else ()
     parts = [
         metric,
         _code(),
-        *(f"{name} {installed_version(name)}" for name in (*_UNDER_ALL, *filter(None, [package]))),
+        *(f"{name} {installed_version(name)}" for name in (*_UNDER_ALL, *packages)),
     ]
     if metric in (*WER_METRICS, _HEARD):
         parts.append(recogniser_identity(recogniser))

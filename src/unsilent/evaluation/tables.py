@@ -187,15 +187,24 @@ def published_table(corpus: str) -> Table | None:
     return table_of(f"Published on {name} (not measured here)", heads, cells, 2)
 
 
-def metrics_table(names: Sequence[str] = tuple(CATALOGUE)) -> Table:
-    """What metrics are: a row each."""
-    heads = ("metric", "name", "compared with", "what it is, and its source")
+def metrics_table(report: Report | None = None) -> Table:
+    """What metrics are, a row each: those of a report with the versions that computed them, or all there are."""
+    heads = ["metric", "name", "compared with", "what it is, and its source"] + ["computed by"] * (report is not None)
     rows = []
-    for name in names:
+    for name in CATALOGUE if report is None else report.metrics:
         info = CATALOGUE[name]
         against = ["the real sound"] * info.needs_reference + ["the text"] * info.needs_text
-        rows.append((head(name), name, " and ".join(against) or "nothing", info.source))
+        row = [head(name), name, " and ".join(against) or "nothing", info.source]
+        if report is not None:
+            row.append(", ".join(_version(*item) for item in report.versions_of(name).items()))
+        rows.append(row)
     return table_of("", heads, rows, len(heads))
+
+
+def _version(name: str, version: str | None) -> str:
+    # A recogniser's is a list.
+    text = version or "not installed"
+    return f"{name} ({text})" if "," in text else f"{name} {text}"
 
 
 def difference_lines(report: Report) -> list[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,6 +231,30 @@ def test_mistakes_with_wavs_are_one_line(
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1
     assert message in errors[0]
+
+
+def test_what_is_read_for_sounds_of_another_program_is_read_by_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path / "cache"))
+    known = clips(1, 0.6)[0]
+    for at in range(17):
+        for folder in ("real", "mine"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_audio(tmp_path / folder / f"c{at}.wav", known.real, 24_000)
+    asked: list[int] = []
+    load = reading.load_clips
+
+    def loading(*args: Any, workers: int = 0, **more: Any) -> Any:
+        asked.append(workers)
+        return load(*args, **more)
+
+    monkeypatch.setattr(reading, "load_clips", loading)
+    arguments = ["evaluate", "wavs", str(tmp_path / "real"), str(tmp_path / "mine"), "--metrics", "mel_l1"]
+    for workers in (3, 1, 0):
+        assert main([*arguments, "--workers", str(workers), "--limit", "17" if workers else "5"]) == 0
+    assert asked == [2, 1, 0]
+    capsys.readouterr()
 
 
 def test_every_corpus_has_a_command_with_the_same_options() -> None:

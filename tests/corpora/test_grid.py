@@ -262,7 +262,7 @@ def test_empty_list_is_refused(tree: Path, content: str) -> None:
 def test_speakers_are_selected_and_checked(tree: Path) -> None:
     corpus = GridCorpus(tree)
     assert {clip.speaker for clip in corpus.clips(speakers={"s2", "s10"})} == {"s2", "s10"}
-    with pytest.raises(CorpusError, match="no video of speaker s21; there is: s1, s2, s10"):
+    with pytest.raises(CorpusError, match="s21; there is: s1, s2, s10; the rest is to be had: `unsilent fetch"):
         corpus.clips(speakers={"s21"})
     with pytest.raises(CorpusError, match="holds no clip of split s1-test"):
         corpus.clips("s1-test", speakers={"s2"})

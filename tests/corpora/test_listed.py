@@ -22,6 +22,8 @@ class Folders(ListedCorpus):
     def _clip(self, identity: str, split: str | None) -> Clip:
         return Clip(identity, "grid", identity.split("/")[0], self._videos[identity], None, (), split)
 
+    obtain = "the shop"
+
     def _remedy(self) -> str:
         return "buy one"
 
@@ -56,8 +58,8 @@ def test_what_is_missing_of_a_split_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("split", "speakers", "said"),
     [
-        (None, {"s7"}, "no video of speaker s7; there is: s1, s2"),
-        ("s1-test", None, "holds no clip of split s1-test"),
+        (None, {"s7"}, "no video of speaker s7; there is: s1, s2; the rest is to be had: the shop"),
+        ("s1-test", None, r"holds no clip of split s1-test; add its speakers \(to be had: the shop\), or"),
         ("no-such-split", None, "no-such-split"),
     ],
 )

@@ -94,6 +94,14 @@ def test_a_missing_recogniser_and_guesses_are_said(report: Report) -> None:
     assert lines[1] == "WER within the grammar by guessing: a random legal sentence 81 %, the most frequent words 70 %."
 
 
+def test_one_of_five_hundred_is_not_a_hundred_per_cent(report: Report) -> None:
+    guesses = {"name": "whisper", "version": "1", "chance_wer": 1 - 1 / 500, "majority_word_wer": 0.998}
+    lines = protocol_lines(dataclasses.replace(report, recogniser=guesses))
+    assert lines[1].endswith("a random legal sentence 99.8 %, the most frequent words 99.8 %.")
+    always = protocol_lines(dataclasses.replace(report, recogniser=guesses | {"chance_wer": 1.0}))
+    assert "a random legal sentence 100 %" in always[1]
+
+
 def test_markdown_tables_are_whole(report: Report) -> None:
     text = report_markdown(report)
     assert text.startswith("# Evaluation: grid s1-test, 4 clips\n")

@@ -119,8 +119,6 @@ def _corpus(
     speakers: list[str],
     options: Options,
 ) -> None:
-    import os
-
     from unsilent.corpora.registry import open_corpus
     from unsilent.evaluation import model_systems, needs_crops
     from unsilent.evaluation.clips import load_clips
@@ -135,14 +133,13 @@ def _corpus(
     measured = _check_metrics(options)
     speaker, copier, card = _load_models(models, chosen)
     lender = _lender(speaker, chosen)
-    processes = (os.cpu_count() or 1) if options.workers is None else options.workers
     with progress("Reading clips", len(picked), "clips") as task:
         clips, left_out = load_clips(
             picked,
             crops=needs_crops(chosen),
             lips="offset_lips_ms" in measured,
             cache=options.folder("crops"),
-            workers=min(processes, len(picked) // _CLIPS_A_PROCESS),
+            workers=_readers(options, len(picked)),
             advance=task.advance,
         )
     systems = model_systems(
@@ -244,6 +241,7 @@ def wavs(
             crops=False,
             lips="offset_lips_ms" in measured,
             cache=options.folder("crops"),
+            workers=_readers(options, len(picked)),
             advance=task.advance,
             sounds=pairs.sounds,
         )
@@ -352,6 +350,14 @@ def _check_metrics(options: Options) -> tuple[str, ...]:
     from unsilent.evaluation.scoring import ALL_METRICS, check_metrics
 
     return check_metrics(names(options.metrics) or ALL_METRICS)
+
+
+def _readers(options: Options, clips: int) -> int:
+    """Processes that read and track so many clips."""
+    import os
+
+    processes = (os.cpu_count() or 1) if options.workers is None else options.workers
+    return min(processes, clips // _CLIPS_A_PROCESS)
 
 
 def _spread(clips: Sequence[ItemT], limit: int | None) -> list[ItemT]:

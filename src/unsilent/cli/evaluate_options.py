@@ -61,7 +61,11 @@ class Options:
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute all anew, and keep nothing.")] = False
     recogniser: Annotated[
         str | None,
-        typer.Option("--recogniser", metavar="NAME|DIR", help="faster-whisper model; the pinned tiny.en by default."),
+        typer.Option(
+            "--recogniser",
+            metavar="NAME|DIR",
+            help="faster-whisper model, `pocketsphinx`, or a panel of models (`a+b`); the pinned tiny.en by default.",
+        ),
     ] = None
     save_audio: Annotated[
         Path | None, typer.Option("--save-audio", metavar="DIR", help="Keep what the systems made.")

@@ -93,6 +93,7 @@ class GridCorpus(ListedCorpus):
     """
 
     name = "grid"
+    obtain = "`unsilent fetch grid`"
     grammar = tuple(tuple(slot.values()) for slot in GRAMMAR)
 
     def __init__(self, root: str | Path) -> None:

@@ -29,6 +29,8 @@ class ListedCorpus(ABC):
     """
 
     name: ClassVar[str]
+    obtain: ClassVar[str]
+    """Where to obtain the corpus."""
     grammar: Grammar | None = None
 
     def __init__(self, root: str | Path) -> None:
@@ -52,12 +54,16 @@ class ListedCorpus(ABC):
         """
         here = {identity.split("/")[0] for identity in self._videos}
         for speaker in sorted(set(speakers or ()) - here):
-            raise CorpusError(f"{self.root}: no video of speaker {speaker}; there is: {', '.join(_in_order(here))}")
+            raise CorpusError(
+                f"{self.root}: no video of speaker {speaker}; there is: {', '.join(_in_order(here))}; the rest is "
+                f"to be had: {self.obtain}"
+            )
         membership = self._membership(split)
         chosen = [i for i in _in_order(membership) if speakers is None or i.split("/")[0] in speakers]
         if not chosen:
             raise CorpusError(
-                f"{self.root}: holds no clip of split {split}; fetch its speakers, or choose another split"
+                f"{self.root}: holds no clip of split {split}; add its speakers (to be had: {self.obtain}), or choose "
+                "another split"
             )
         return [self._clip(identity, membership[identity]) for identity in chosen]
 

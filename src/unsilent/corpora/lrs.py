@@ -119,11 +119,15 @@ class LrsCorpus(ABC):
             _log.warning("%s: %d clips of split %s are not here", self.root, len(wanted) - len(here), split or "any")
         recordings = {_recording(name) for name in here}
         for speaker in sorted(set(speakers or ()) - recordings):
-            raise CorpusError(f"{self.root}: no recording {speaker} in split {split or 'any'}; choose others")
+            raise CorpusError(
+                f"{self.root}: no recording {speaker} in split {split or 'any'}; choose others, or "
+                f"obtain it from {self.obtain}"
+            )
         chosen = [name for name in sorted(here) if speakers is None or _recording(name) in speakers]
         if not chosen:
             raise CorpusError(
-                f"{self.root}: holds no clip of split {split or 'any'}; unpack that part, or choose another"
+                f"{self.root}: holds no clip of split {split or 'any'}; unpack that part (obtained from "
+                f"{self.obtain}), or choose another"
             )
         return [self._clip(name, here[name]) for name in chosen]
 

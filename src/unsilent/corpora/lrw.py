@@ -114,7 +114,10 @@ class LrwCorpus:
         else:
             names = list(self._listed(str(split)))
         if not names:
-            raise CorpusError(f"{self.root}: holds no clip of split {split}; unpack all of LRW, or choose another")
+            raise CorpusError(
+                f"{self.root}: holds no clip of split {split}; unpack all of LRW (obtained from {OBTAIN}), or choose "
+                "another"
+            )
         label = None if split is None or split in SPLITS else Path(str(split)).stem
         return [self._clip(name, label or name.split("/")[1]) for name in sorted(names)]
 

@@ -23,7 +23,6 @@ from unsilent.corpora.lrw import LrwCorpus
 from unsilent.corpora.splits import describe_splits
 from unsilent.corpora.talker import TalkerCorpus
 from unsilent.corpora.talker.corpus import SPLITS as TALKER_SPLITS
-from unsilent.corpora.tcd_timit import OBTAIN as TCD_TIMIT_OBTAIN
 from unsilent.corpora.tcd_timit import TcdTimitCorpus
 from unsilent.errors import CorpusError
 
@@ -65,7 +64,7 @@ _ALL: Final = (
         default_split="s1-test",
         grammar=GridCorpus.grammar,
         licence="CC BY 4.0",
-        obtain="`unsilent fetch grid`",
+        obtain=GridCorpus.obtain,
         tested_on_real=True,
         open=GridCorpus,
     ),
@@ -76,7 +75,7 @@ _ALL: Final = (
         default_split="unsilent-lipspeakers-test",
         grammar=None,
         licence="for research, by its publishers' terms",
-        obtain=TCD_TIMIT_OBTAIN,
+        obtain=TcdTimitCorpus.obtain,
         tested_on_real=False,
         open=TcdTimitCorpus,
     ),

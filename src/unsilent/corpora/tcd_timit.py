@@ -49,6 +49,7 @@ class TcdTimitCorpus(ListedCorpus):
     """
 
     name = "tcd-timit"
+    obtain = OBTAIN
 
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)

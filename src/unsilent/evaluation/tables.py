@@ -133,13 +133,19 @@ def protocol_lines(report: Report) -> list[str]:
     elif known.get("missing"):
         lines.append(f"No recogniser: {known['missing']}")
     if "chance_wer" in known:
-        guesses = [f"a random legal sentence {100 * known['chance_wer']:.0f} %"]
+        guesses = [f"a random legal sentence {_percent(known['chance_wer'])} %"]
         if known.get("majority_word_wer") is not None:
-            guesses.append(f"the most frequent words {100 * known['majority_word_wer']:.0f} %")
+            guesses.append(f"the most frequent words {_percent(known['majority_word_wer'])} %")
         lines.append(f"WER within the grammar by guessing: {', '.join(guesses)}.")
         if "majority_word_wer_missing" in known:
             lines.append(f"WER of the most frequent words: missing: {known['majority_word_wer_missing']}.")
     return [*lines, *report.notes]
+
+
+def _percent(rate: float) -> str:
+    whole = f"{100 * rate:.0f}"
+    # Of 500 words one is right at random: that is not "100 %".
+    return f"{100 * rate:.1f}" if whole == "100" and rate < 1 else whole
 
 
 def missing_lines(report: Report) -> list[str]:

@@ -149,6 +149,21 @@ def test_grid_on_real_clips(shared_data: Path, tmp_path: Path, capsys: pytest.Ca
     assert "Published on GRID" in captured.err
 
 
+def test_a_part_of_a_split_says_how_much_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path / "cache"))
+    clip = tmp_path / "grid" / "s2" / "pgbc4p.wav"
+    clip.parent.mkdir(parents=True)
+    write_audio(clip, clips(1, 0.6)[0].real, 24_000)
+    clip.rename(clip.with_suffix(".mp4"))
+    arguments = ["--split", "unseen-speakers-test", "--systems", "real", "--metrics", "mel_l1", "--json", "-"]
+    assert main(["evaluate", "grid", str(tmp_path / "grid"), "--workers", "0", *arguments]) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert f"speakers of split unseen-speakers-test that are not in {tmp_path / 'grid'}: 9" in notes
+    assert "1 of 10,000 clips of split unseen-speakers-test are here" in notes
+
+
 def test_all_forms_of_a_report_and_a_second_run_from_the_cache(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

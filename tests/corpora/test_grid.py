@@ -214,7 +214,9 @@ def test_hashed_parts_are_pinned_and_close_to_90_5_5() -> None:
 
 
 def test_split_selects_and_names_its_clips(tree: Path) -> None:
-    clips = GridCorpus(tree).clips("unseen-speakers-test")
+    corpus = GridCorpus(tree)
+    clips = corpus.clips("unseen-speakers-test")
+    assert corpus.partial == "1 of 10,000 clips of split unseen-speakers-test are here"
     assert [(clip.id, clip.split) for clip in clips] == [("s2/pgbc4p", "unseen-speakers-test")]
 
 

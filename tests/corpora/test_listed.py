@@ -24,6 +24,9 @@ class Folders(ListedCorpus):
 
     obtain = "the shop"
 
+    def _sentences(self, speaker: str) -> int:
+        return 3
+
     def _remedy(self) -> str:
         return "buy one"
 
@@ -53,6 +56,31 @@ def test_what_is_missing_of_a_split_is_counted(tmp_path: Path) -> None:
     corpus = Folders(tree(tmp_path / "grid", "s1/a.mp4", "s1/x.mp4"))
     assert [clip.id for clip in corpus.clips(str(listed))] == ["s1/a"]
     assert list(corpus.notes.values()) == [2]
+
+
+def test_how_much_is_here_of_a_split_that_speakers_make_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"s{speaker}/{clip}.mp4" for speaker in (9, 20, 23, 27, 29, 30, 34) for clip in "abc"]
+    corpus = Folders(tree(tmp_path, *names[:4], "s1/x.mp4"))
+    corpus.clips("unseen-speakers-val")
+    assert corpus.partial == "4 of 21 clips of split unseen-speakers-val are here"
+    assert corpus.partial in caplog.text
+    whole = Folders(tree(tmp_path / "whole", *names))
+    whole.clips("unseen-speakers-val")
+    assert whole.partial is None
+    # Which names a rule would choose is not known of clips that are not here.
+    ruled = Folders(tree(tmp_path / "ruled", "s1/a.mp4", "s1/b.mp4"))
+    monkeypatch.setattr("unsilent.corpora.splits.hashed_part", lambda name: "val" if name == "s1/b" else "train")
+    ruled.clips("unsilent-4-speakers-val")
+    drawn = "2 of the 12 clips that split unsilent-4-speakers-val is drawn from are here"
+    assert ruled.partial == f"{drawn}, 1 of them in it"
+
+
+def test_where_no_split_is_asked_for_nothing_is_missing(tmp_path: Path) -> None:
+    corpus = Folders(tree(tmp_path, "s1/a.mp4"))
+    corpus.clips()
+    assert corpus.partial is None
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_split_of_the_corpus(tree: Path) -> None:
     corpus = TcdTimitCorpus(tree)
     corpus.clips("volunteers-train")
     assert corpus.notes[f"speakers of split volunteers-train that are not in {tree}"] == 38
+    assert corpus.partial == "1 of 3,822 clips of split volunteers-train are here"
     # sx120 of the first lip-speaker is for training by the rule; that must not change.
     assert "Lipspkr1/sx120" in [clip.id for clip in clips("unsilent-lipspeakers-train")]
     with pytest.raises(CorpusError, match=r"neither a file nor a split of tcd-timit; there is: .*volunteers-test"):

@@ -145,13 +145,22 @@ def _corpus(
     systems = model_systems(
         speaker, clips, wanted or _possible(chosen, clips), told=models.told, a2a=copier, vocoder=lender
     )
-    notes = [f"{note}: {number} clips" for note, number in corpus.notes.items()]
-    if not info.tested_on_real:
-        notes.append(_untested(info))
-    notes += [note for note in (kept_apart, _trained(card, info.name, picked, clips)) if note]
-    notes += _made_by(speaker, models, lender)
+    told = (*_notes(corpus, info), kept_apart, _trained(card, info.name, picked, clips))
+    notes = [note for note in told if note is not None] + _made_by(speaker, models, lender)
     asked = replace(asked, grammar=corpus.grammar, model=card, left_out=left_out, notes=notes)
     _evaluate(systems, clips, asked, options)
+
+
+def _notes(corpus: Corpus, info: CorpusInfo) -> list[str]:
+    """What has to be said of this copy of a corpus, once its clips are known."""
+    from unsilent.corpora.listed import ListedCorpus
+
+    # What is missing of a split may be speakers.
+    units = {note: "" if note.startswith("speakers ") else " clips" for note in corpus.notes}
+    notes = [f"{note}: {number}{units[note]}" for note, number in corpus.notes.items()]
+    if isinstance(corpus, ListedCorpus) and corpus.partial is not None:
+        notes.append(corpus.partial)
+    return notes if info.tested_on_real else [*notes, _untested(info)]
 
 
 def _clips(

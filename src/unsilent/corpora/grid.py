@@ -40,6 +40,8 @@ GRAMMAR: Final[tuple[Mapping[str, str], ...]] = (
 )
 """The six slots of a sentence: character of the clip's name -> word. There is no letter w."""
 
+_SENTENCES: Final = 1000
+"""That every speaker says."""
 _UNITS_PER_SECOND: Final = 25_000
 _SUFFIXES: Final = (".mpg", ".mp4")
 _SPEAKER: Final = re.compile(r"s[1-9]\d?")
@@ -106,6 +108,9 @@ class GridCorpus(ListedCorpus):
 
     def _remedy(self) -> str:
         return "name one that holds GRID (s1, s2 ...), or run `unsilent fetch grid`"
+
+    def _sentences(self, speaker: str) -> int:
+        return _SENTENCES
 
     def _place(self, path: Path) -> None:
         speaker = next(

@@ -26,6 +26,7 @@ class ListedCorpus(ABC):
         root: its folder.
         dropped: name of a file that is left out -> why.
         notes: how many clips were kept with a fault, by fault.
+        partial: after :meth:`clips` of a split that speakers make up: how much of it is here, if not all of it is.
     """
 
     name: ClassVar[str]
@@ -37,6 +38,7 @@ class ListedCorpus(ABC):
         self.root = Path(root)
         self.dropped: dict[str, str] = {}
         self.notes: Counter[str] = Counter()
+        self.partial: str | None = None
         self._videos: dict[str, Path] = {}
         if not self.root.is_dir():
             raise CorpusError(f"{self.root}: is no folder; {self._remedy()}")
@@ -75,7 +77,12 @@ class ListedCorpus(ABC):
     def _remedy(self) -> str:
         """What to do if the corpus is not in the folder."""
 
+    @abstractmethod
+    def _sentences(self, speaker: str) -> int:
+        """How many clips of a speaker the whole corpus has."""
+
     def _membership(self, split: str | None) -> dict[str, str | None]:
+        self.partial = None
         if split is None:
             lists = packaged_lists(self.name)
             return {i: next((name for name, members in lists.items() if i in members), None) for i in self._videos}
@@ -87,7 +94,23 @@ class ListedCorpus(ABC):
             _log.warning(
                 "%s: %d %s of split %s are not here, first: %s", self.root, len(absent), what, split, absent[0]
             )
-        return {i: wanted.name for i in self._videos if i in wanted}
+        here: dict[str, str | None] = {i: wanted.name for i in self._videos if i in wanted}
+        self.partial = self._part_that_is_here(wanted, len(here))
+        if self.partial is not None:
+            _log.warning("%s: %s", self.root, self.partial)
+        return here
+
+    def _part_that_is_here(self, wanted: Split, here: int) -> str | None:
+        """How much of a split is here, if not all of it; what is missing of a list is counted by name instead."""
+        if wanted.members is not None:
+            return None
+        whole = sum(map(self._sentences, wanted.speakers)) - len(wanted.without)
+        if wanted.part is None:
+            return f"{here:,} of {whole:,} clips of split {wanted.name} are here" if here < whole else None
+        # Who belongs to a part follows from the names, which nobody knows of clips that are not here.
+        found = sum(identity.split("/")[0] in wanted.speakers for identity in self._videos)
+        drawn = f"{found:,} of the {whole:,} clips that split {wanted.name} is drawn from are here"
+        return f"{drawn}, {here:,} of them in it" if found < whole else None
 
     def _add(self, identity: str, path: Path) -> None:
         if identity in self._videos:

@@ -35,6 +35,8 @@ OBTAIN: Final = "sigmedia.tcd.ie (TCD-TIMIT: free for research, on request)"
 _SPEAKER: Final = re.compile(r"(?P<volunteer>\d\d[mf])|lipspkr(?P<lipspeaker>[1-3])", re.IGNORECASE)
 _SENTENCE: Final = re.compile(r"s[aix]\d{1,4}", re.IGNORECASE)
 _PROMPT: Final = re.compile(r"(?P<text>.*\S)\s*\((?P<name>s[aix]\d{1,4})\)\s*", re.IGNORECASE)
+_OF_VOLUNTEER, _OF_LIPSPEAKER = 98, 377
+"""Sentences of a speaker."""
 _SILENCE: Final = frozenset({"sil", "sp"})
 
 
@@ -61,6 +63,9 @@ class TcdTimitCorpus(ListedCorpus):
 
     def _remedy(self) -> str:
         return f"name one that holds TCD-TIMIT (volunteers, lipspeakers); obtain it from {OBTAIN}"
+
+    def _sentences(self, speaker: str) -> int:
+        return _OF_LIPSPEAKER if speaker.startswith("Lipspkr") else _OF_VOLUNTEER
 
     def _what_is_missing(self) -> str:
         if files_below(self.root, ("straightcam.zip",)):

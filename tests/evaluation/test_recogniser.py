@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.evaluation.sounds import speech
 
 from unsilent.corpora.grid import GRAMMAR, sentence
+from unsilent.corpora.lrw import WORDS
+from unsilent.corpora.talker.speech import Voice, load_synthesiser
 from unsilent.errors import EvaluationError
 from unsilent.evaluation import whisper_models
 from unsilent.evaluation.metrics import SAMPLE_RATE
@@ -110,6 +112,23 @@ def test_slot_of_many_words_is_scored_as_one_by_one(recogniser: Recogniser) -> N
     apart = np.concatenate([scorer.extend([("bin", "unbelievable")], [word]) for word in words], axis=1)
     assert together[1] == pytest.approx(apart[0], abs=1e-4)
     assert (together < 0).all()
+
+
+def test_end_of_a_sentence_is_scored_as_one_by_one(recogniser: Recogniser) -> None:
+    features = np.random.default_rng(0).standard_normal((1, 80, 200)).astype(np.float32)
+    scorer = WhisperScorer(whisper_models.open_whisper("tiny.en").model, features)
+    sentences = [("europe",), ("european",), ("bin", "blue")]
+    together = scorer.end(sentences)
+    assert together.shape == (3,)
+    assert (together < 0).all()
+    assert together == pytest.approx(np.concatenate([scorer.end([sentence]) for sentence in sentences]), abs=1e-4)
+
+
+def test_a_word_that_begins_with_another_is_heard(recogniser: Recogniser) -> None:
+    """In tiny.en's tokens "european" is "europe" and one more. Some seconds, to load the synthesiser."""
+    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    said = load_synthesiser().say("european", Voice()).samples
+    assert recogniser.transcribe_grammar(said, (WORDS,)) == "european"
 
 
 def test_base_that_is_another_file(monkeypatch: pytest.MonkeyPatch) -> None:

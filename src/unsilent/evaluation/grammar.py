@@ -22,6 +22,10 @@ class Scorer(Protocol):
         """Log-probability (prefixes, words) of each word after each prefix; all prefixes have one length."""
         ...
 
+    def end(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """Log-probability (sentences,) that nothing follows each sentence."""
+        ...
+
 
 class Panel:
     """Several scorers whose log-probabilities are added with weights: a product of experts (Hinton 2002)."""
@@ -34,12 +38,18 @@ class Panel:
         parts = [weight * scorer.extend(prefixes, words) for scorer, weight in self._scorers]
         return np.asarray(np.sum(parts, axis=0), np.float64)
 
+    def end(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """As `Scorer.end`."""
+        parts = [weight * scorer.end(sentences) for scorer, weight in self._scorers]
+        return np.asarray(np.sum(parts, axis=0), np.float64)
+
 
 def best_sentence(scorer: Scorer, grammar: Grammar, *, beam: int, margin: float = math.inf) -> tuple[str, ...]:
-    """The words, one a slot, that have the highest sum of log-probabilities.
+    """The words, one a slot, that have the highest sum of log-probabilities, that of the sentence's end among them.
 
     A slot is not decided on its own: where a word is swallowed, the model is often ahead by a word, and only the
-    words that follow show which of the earlier ones fits.
+    words that follow show which of the earlier ones fits. Without the end, a last word could never be told from one
+    that its spelling begins with ("europe" in "european"): what is spelled longer is never more probable.
 
     Args:
         scorer: the model.
@@ -63,4 +73,5 @@ def best_sentence(scorer: Scorer, grammar: Grammar, *, beam: int, margin: float 
         candidates.sort(key=lambda candidate: -candidate[0])
         least = candidates[0][0] - margin
         kept = [candidate for candidate in candidates[:beam] if candidate[0] >= least]
-    return kept[0][1]
+    ends = scorer.end([words for _, words in kept])
+    return max(zip(kept, ends, strict=True), key=lambda found: found[0][0] + float(found[1]))[0][1]

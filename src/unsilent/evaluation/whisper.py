@@ -56,6 +56,7 @@ class WhisperScorer:
         self._encoded = np.asarray(self._model.encode(self._view.from_array(features), to_cpu=True))
         control = ["<|startoftranscript|>"]
         control += ["<|en|>", "<|transcribe|>"] * self._model.is_multilingual + ["<|notimestamps|>"]
+        self._end = whisper.hf_tokenizer.token_to_id("<|endoftext|>")
         self._prompt = [whisper.hf_tokenizer.token_to_id(token) for token in control]
 
     def extend(self, prefixes: Sequence[Sequence[str]], words: Sequence[str]) -> NDArray[np.float64]:
@@ -76,6 +77,12 @@ class WhisperScorer:
                 for start, row in zip(before, spelled, strict=True)
             ]
         )
+
+    def end(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """Log-probability (sentences,) of the end of the text after each sentence."""
+        spelled = [self._words.sentence(sentence) for sentence in sentences]
+        known = self._log_probabilities({tokens: {self._end} for tokens in spelled})
+        return np.array([known[tokens][self._end] for tokens in spelled])
 
     def _log_probabilities(self, wanted: dict[Tokens, set[int]]) -> dict[Tokens, dict[int, float]]:
         """For each sequence the log-probabilities of the tokens wanted after it."""

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from tests.pages import DOCS, FENCE, ROOT, blocks
 
 from unsilent import cli
 from unsilent.cli import VERBS
@@ -22,11 +23,8 @@ from unsilent.config import recipe_names
 from unsilent.media import SYNTHETIC_TAG
 from unsilent.training.run import KINDS, load_any_recipe
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [ROOT / "README.md", *PAGES]
-FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
 DIRECTIVE = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 
@@ -35,25 +33,19 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def _blocks(path: Path) -> Iterator[tuple[str, str]]:
-    """Language and content of every fenced block."""
-    for found in FENCE.finditer(path.read_text(encoding="utf-8")):
-        yield found[2], re.sub(rf"^{found[1]}", "", found[3], flags=re.MULTILINE)
-
-
 def _prose(path: Path) -> str:
     return FENCE.sub("", path.read_text(encoding="utf-8"))
 
 
 def _commands(path: Path) -> Iterator[list[str]]:
     """Words after ``unsilent`` of every command in a block, and of every one in the prose that begins with it."""
-    blocks = [(language, text.splitlines()) for language, text in _blocks(path) if language != "python"]
+    fenced = [(language, text.splitlines()) for language, text in blocks(path) if language != "python"]
     # In a transcript, lines without a prompt are what was printed; a mistyped command is answered by its next line.
-    blocks = [
+    fenced = [
         (language, [line for line, after in pairwise([*lines, ""]) if not after.startswith("error: No such ")])
-        for language, lines in blocks
+        for language, lines in fenced
     ]
-    lines = [line for language, text in blocks for line in text if language != "console" or line.startswith("$ ")]
+    lines = [line for language, text in fenced for line in text if language != "console" or line.startswith("$ ")]
     lines += re.findall(r"`([^`\n]+)`", _prose(path))
     for line in lines:
         words = _split(line.strip().removeprefix("$ "))
@@ -212,7 +204,7 @@ def test_the_page_of_recipes_names_every_kind() -> None:
 
 @pytest.mark.parametrize("path", TEXTS, ids=_name)
 def test_python_compiles_and_yaml_parses(path: Path) -> None:
-    for language, text in _blocks(path):
+    for language, text in blocks(path):
         if language == "python":
             ast.parse(text, filename=_name(path))
         if language == "yaml":

@@ -19,7 +19,9 @@ import pytest
 from tests.evaluation.sounds import speech
 from tests.web.serving import Server
 
-from unsilent.media import SYNTHETIC_TAG, probe, read_audio, read_video, write_audio
+from unsilent.demonstration import talker_example
+from unsilent.evaluation.metrics import estoi
+from unsilent.media import SYNTHETIC_TAG, drop_sound, probe, read_audio, read_video, write_audio
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Download, Page
@@ -93,6 +95,8 @@ class Visit:
     def speak(self) -> None:
         self.page.click("#u-speak")
         self.page.locator("#u-spoken video").wait_for()
+        # Its first picture is there, so that it is in screenshots too.
+        self.page.wait_for_function("document.querySelector('#u-spoken video').readyState >= 2")
         self.page.locator("#u-picture img").wait_for()
 
     def save(self, button: str, folder: Path) -> Path:
@@ -177,6 +181,27 @@ def test_a_video_is_uploaded_spoken_heard_and_saved(
         assert audio.name == f"{clip.stem}.spoken.wav"
         _check_spoken(video, audio, seconds)
         assert visitor.fits()
+
+
+def test_a_talker_never_trained_on_is_heard_as_it_was_said(visit: Any, tmp_path: Path) -> None:
+    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    pytest.importorskip("pystoi", reason="needs the metrics: pip install 'unsilent[eval]'")
+    example = talker_example(tmp_path)
+    drop_sound(example.path, tmp_path / "silent.mp4")
+    with visit() as visitor:
+        page = visitor.page
+        page.get_by_role("combobox", name="Model").click()
+        page.get_by_role("option", name="talker").click()
+        page.get_by_text("synthetic talkers").first.wait_for()
+        visitor.upload(tmp_path / "silent.mp4")
+        visitor.status("One face found")
+        visitor.speak()
+        visitor.picture("desktop-light-talker")
+        saved = [visitor.save(button, tmp_path) for button in ("#u-save-video", "#u-save-audio")]
+    _check_spoken(saved[0], saved[1], probe(example.path).duration)
+    true = read_audio(example.path, 24_000)
+    for path in saved:
+        assert estoi(true, read_audio(path, 24_000)) > 0.5, path.name
 
 
 def test_one_of_two_faces_is_chosen_with_the_keyboard_on_a_phone(visit: Any, two_faces: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +10,22 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.skips import explained
 
+BROWSER = "UNSILENT_BROWSER"
 
-def _run(folder: Path, body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+
+def _run(folder: Path, body: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text("from tests.conftest import pytest_addoption, pytest_configure\n")
     (folder / "test_it.py").write_text(f"import pytest\n\n{body}\n\ndef test_more():\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != BROWSER} | settings
     return subprocess.run(
-        [*command, str(folder)], cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+        [*command, str(folder)],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -31,6 +42,39 @@ def test_only_expected_skips_pass(tmp_path: Path, body: str, arguments: list[str
     done = _run(tmp_path, body, *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stdout
+
+
+def test_where_a_browser_is_needed_its_absence_is_not_expected(tmp_path: Path) -> None:
+    body = "def test_it():\n    pytest.skip('needs Chromium: apt-get install chromium')"
+    done = _run(tmp_path, body, "--strict-skips", **{BROWSER: "needed"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "NOT EXPECTED" in done.stdout
+
+
+@pytest.mark.parametrize(("browser", "asked", "code"), [(None, None, 1), (None, "none", 0), ("google-chrome", None, 0)])
+def test_continuous_integration_ends_where_there_is_no_browser(
+    browser: str | None, asked: str | None, code: int, tmp_path: Path
+) -> None:
+    """With nothing but what it is made of on the path, and a `make` that says what it is asked for."""
+    bash = shutil.which("bash")
+    if os.name == "nt" or bash is None:
+        pytest.skip("needs bash and symbolic links, which are not on this system")
+    scripts = {
+        "make": 'echo "made $1, browser $UNSILENT_BROWSER"',
+        "id": "echo 1000",
+        **({browser: ""} if browser else {}),
+    }
+    for name, body in scripts.items():
+        (tmp_path / name).write_text(f"#!{bash}\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "dirname").symlink_to(str(shutil.which("dirname")))
+    environment = {"PATH": str(tmp_path), **({BROWSER: asked} if asked else {})}
+    command = [bash, str(REPOSITORY / ".ci" / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    made = [f"made {what}, browser {asked or 'needed'}" for what in ("lint", "test")]
+    assert done.stdout.splitlines() == (made if code == 0 else [])
+    assert ("leave them out with UNSILENT_BROWSER=none" in done.stderr) == (code == 1)
 
 
 def test_a_missing_metric_is_not_expected() -> None:

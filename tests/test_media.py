@@ -34,6 +34,7 @@ from unsilent.media import (
     MAX_SIDE,
     SYNTHETIC_TAG,
     VIDEO_SUFFIXES,
+    is_synthetic,
     mux_speech,
     probe,
     read_audio,
@@ -694,6 +695,7 @@ def test_written_sound_is_read_back_in_place_and_tagged(tmp_path: Path, suffix: 
     assert click_time(found, RATE) == pytest.approx(0.7, abs=0.001)
     assert found.size == pytest.approx(1.3 * RATE, abs=4)
     assert comment_of(path) == SYNTHETIC_TAG
+    assert is_synthetic(path)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert probe(path).duration == pytest.approx(1.3, abs=0.03)
 
@@ -758,6 +760,8 @@ def test_speech_is_muxed_in_step_with_the_picture(tmp_path: Path, source: str, t
     assert numbers(output) == list(range(75))
     assert click_time(read_audio(output), RATE) == pytest.approx(1.0, abs=0.002)
     assert comment_of(output) == SYNTHETIC_TAG
+    assert is_synthetic(output)
+    assert not is_synthetic(video)
     info = probe(output)
     assert info.duration == pytest.approx(3.0, abs=0.002)
     with av.open(str(output)) as container:

@@ -10,14 +10,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from tests.pages import DOCS, blocks
 
 from unsilent.cli import main
 from unsilent.evaluation.metrics import estoi
-from unsilent.media import SYNTHETIC_TAG, read_audio, read_video
+from unsilent.media import is_synthetic, read_audio, read_video
 
 FEW, STEPS = 12, 3
 DRAWN = "000029.mp4"
@@ -58,8 +57,7 @@ def heard(folder: Path) -> float:
     assert len(spoken) == pytest.approx(960 * frames, abs=480)
     assert float(np.sqrt(np.mean(spoken**2))) > 1e-3
     assert not np.allclose(true[: len(spoken)], spoken[: len(true)], atol=1e-2)
-    with av.open(str(folder / "spoken.mp4")) as container:
-        assert container.metadata["comment"] == SYNTHETIC_TAG
+    assert is_synthetic(folder / "spoken.mp4")
     return estoi(true, spoken)
 
 
@@ -75,12 +73,13 @@ def figures(report: dict[str, Any], metric: str) -> dict[str, float]:
     ],
 )
 def test_every_command_leads_to_the_next(
-    changes: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path / "cache"))
     assert follow(changes) == ["talker", "inspect", "adapt", "speak", "evaluate"]
+    printed = capsys.readouterr().out
 
     adapted = json.loads((tmp_path / "adapted.json").read_text())
     clips = 29 if changes is WHOLE else FEW - 1  # without the one that is kept apart
@@ -95,6 +94,13 @@ def test_every_command_leads_to_the_next(
     card = json.loads((tmp_path / "runs" / "mine" / "run" / "best" / "card.json").read_text())
     assert [row["id"] for row in scores["clips"]] == card["judged_on"]
     assert len(card["judged_on"]) == judging
+    # What is synthetic is called so all along.
+    assert adapted["report"]["synthetic"] is scores["synthetic"] is True
+    assert adapted["forecast"] is None
+    assert "forecast: with" not in printed
+    assert "no forecast" in printed
+    assert "min of synthetic clips, given to" in card["data"][0]
+    assert printed.count("These clips are synthetic, as their files say.") == 2
     understood = figures(scores, "estoi")
     assert understood["real"] == pytest.approx(1, abs=1e-6)
     assert understood["model"] == pytest.approx(figures(adapted["report"], "estoi")["model"], abs=1e-3)

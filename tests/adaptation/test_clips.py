@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unsilent.adaptation import MINIMUM, divide
+from unsilent.adaptation.clips import synthetic
 from unsilent.corpora import Clip
 from unsilent.errors import CorpusError
+from unsilent.media import mux_speech
 
 
 def clips_of(texts: list[str | None]) -> list[Clip]:
@@ -48,3 +51,10 @@ def test_what_judges_is_no_more_than_it_needs_to_be() -> None:
 def test_too_few_clips_are_refused() -> None:
     with pytest.raises(CorpusError, match="my-clips: holds 4 different clips; record at least 5"):
         divide(clips_of(["a", "a", "b", "c", "d"]), "my-clips")
+
+
+def test_clips_that_are_synthetic_are_counted_and_unreadable_ones_pass(talking_video: Path, tmp_path: Path) -> None:
+    mux_speech(talking_video, np.zeros(2400, np.float32), 24_000, tmp_path / "made.mp4")
+    (tmp_path / "noise.mp4").write_bytes(b"no video" * 100)
+    files = [talking_video, tmp_path / "made.mp4", tmp_path / "noise.mp4", tmp_path / "missing.mp4"]
+    assert synthetic([Clip(path.stem, "folder", "anna", path, None, (), None) for path in files]) == 1

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from tests.evaluation.sounds import speech
 from tests.models.small import CONFIG, unsettle
 
 from unsilent.adaptation import adapted_recipe
+from unsilent.adaptation.run import _described
 from unsilent.cli import main
 from unsilent.errors import CheckpointError
 from unsilent.media import mux_speech, probe
@@ -30,13 +32,25 @@ def saved(folder: Path, config: ReconstructorConfig) -> Path:
     return folder
 
 
+def as_recorded(source: Path, target: Path) -> None:
+    """Copy a video without what says that unsilent wrote it."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        streams = {stream.index: written.add_stream_from_template(stream) for stream in read.streams}
+        for packet in read.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                written.mux(packet)
+
+
 @pytest.fixture(scope="module")
 def mine(talking_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips of one person, each with another sound; two say the same."""
     folder = tmp_path_factory.mktemp("mine")
     seconds = probe(talking_video).duration
+    spoken = tmp_path_factory.mktemp("spoken") / "spoken.mp4"
     for number in range(CLIPS):
-        mux_speech(talking_video, speech(seconds, number), 24_000, folder / f"clip{number}.mp4")
+        mux_speech(talking_video, speech(seconds, number), 24_000, spoken)
+        as_recorded(spoken, folder / f"clip{number}.mp4")
         (folder / f"clip{number}.txt").write_text(f"sentence {min(number, CLIPS - 2)}\n")
     return folder
 
@@ -57,9 +71,13 @@ def test_a_folder_of_clips_becomes_a_model_and_the_same_command_goes_on(
     assert set(out["report"]["systems"]) == {"model", "vocoder", "real"}
     assert out["report"]["systems"]["real"]["estoi"]["mean"] == pytest.approx(1, abs=1e-6)
     text = capsys.readouterr()
+    assert "forecast: with" in text.out
+    assert out["forecast"]["basis"].startswith("Measured on GRID")
+    assert out["report"]["synthetic"] is False
+    assert "synthetic" not in text.out
     assert f"unsilent speak VIDEO --model {tmp_path / 'out' / 'run'}" in text.out.replace("\n", "") + text.err
     card = json.loads((tmp_path / "out" / "run" / "best" / "card.json").read_text())
-    assert "unsilent adapt" in card["data"][0]
+    assert card["data"][0] == f"{out['minutes']:.1f} min of one person's clips, given to `unsilent adapt`"
     assert "consent" in card["limits"]
     assert card["licence"]
     assert card["recipe"]["start"] == card["recipe"]["start"] | {"init": "decoder", "source": str(source)}
@@ -106,6 +124,14 @@ def test_time_ends_training_at_once_and_its_own_test_clips_are_known(
     assert len(json.loads(scored.read_text())["clips"]) == CLIPS
     learnt = CLIPS - len(card["judged_on"])
     assert f"may have learnt from {learnt} of these {CLIPS} clips" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("made", "said"), [(0, "one person's clips"), (3, "3 of 5 of them"), (5, "synthetic clips,")])
+def test_the_card_says_which_clips_are_synthetic(made: int, said: str) -> None:
+    line = _described(1.25, made, 5)
+    assert said in line
+    assert ("synthetic" in line) == (made > 0)
+    assert ("person" in line) == (made < 5)
 
 
 def test_what_reads_lips_is_taken_over_whole_and_learns_gently(tmp_path: Path) -> None:

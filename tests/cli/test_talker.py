@@ -26,7 +26,7 @@ def test_made_prepared_and_evaluated(tmp_path: Path, capsys: pytest.CaptureFixtu
     wanted = ["--systems", "real", "--metrics", "stoi,mel_l1", "--workers", "0"]
     assert main(["evaluate", "talker", str(corpus), *wanted, "--json", str(tmp_path / "scores.json")]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
-    assert (scores["corpus"], scores["split"]) == ("talker", "talker-test")
+    assert (scores["corpus"], scores["split"], scores["synthetic"]) == ("talker", "talker-test", True)
     assert scores["systems"]["real"]["mel_l1"] == pytest.approx(scores["systems"]["real"]["mel_l1"] | {"n": 1})
     printed = capsys.readouterr().out
     assert "These clips are synthetic" in printed

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 import unsilent.face
 from unsilent.corpora.base import Clip
 from unsilent.errors import EvaluationError, FaceError
 from unsilent.evaluation import clips as module
+from unsilent.evaluation import evaluate
 from unsilent.evaluation.clips import HELD, Mouth, load_clips, read_mouth
 from unsilent.files import cache_folder
 from unsilent.media import write_audio
@@ -134,6 +136,19 @@ def test_faceless_and_unreadable_clips_are_left_out(tmp_path: Path, calls: list[
     assert len(ticks) == 3
     with pytest.raises(EvaluationError, match="none of 1 clips can be used"):
         load_clips(given[2:])
+
+
+def test_clips_say_whether_they_are_synthetic(tmp_path: Path, calls: list[str]) -> None:
+    made, recorded = _sound(tmp_path / "made.wav"), tmp_path / "recorded.wav"
+    soundfile.write(recorded, np.random.default_rng(0).uniform(-0.5, 0.5, 24_000), 24_000)
+    given = [Clip(path.stem, "folder", "x", path, None, (), None) for path in (made, recorded)]
+    loaded, _ = load_clips(given)
+    assert [clip.synthetic for clip in loaded] == [True, False]
+    report = evaluate({"real": lambda clip: clip.real}, loaded, ["mel_l1"], workers=0)
+    assert report.synthetic == 1
+    # What counts is the sound that is compared with.
+    elsewhere, _ = load_clips(given, sounds={"made": recorded, "recorded": made})
+    assert [clip.synthetic for clip in elsewhere] == [False, True]
 
 
 def test_nobody_looks_at_the_mouth_where_no_system_needs_it(tmp_path: Path, calls: list[str]) -> None:

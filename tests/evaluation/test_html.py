@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import os
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-from tests.evaluation.reports import METRICS, NASTY, small_gallery, small_report
+from tests.evaluation.reports import METRICS, NASTY, small_clips, small_gallery, small_report
 from tests.evaluation.sounds import speech
 
 from unsilent.evaluation import Report
-from unsilent.evaluation.gallery import key_metric, mouth_strip, spectrogram, worst_first
+from unsilent.evaluation.gallery import key_metric, make_gallery, mouth_strip, spectrogram, worst_first
 from unsilent.evaluation.html import write_html
 from unsilent.evaluation.html_plots import distribution
 
@@ -125,6 +126,19 @@ def test_sounds_are_small_and_can_be_decoded(path: Path) -> None:
             samples = sum(frame.samples for frame in container.decode(audio=0))
         assert samples / 48_000 == pytest.approx(0.6, abs=0.03)
         assert ("synthetic" in tags.get("comment", "")) == (name != "real"), "the real sound is not marked as made up"
+
+
+def test_the_real_sound_of_a_synthetic_clip_is_marked_as_made_up_too() -> None:
+    import av
+
+    (clip,) = small_clips(1)
+    marked = {}
+    for synthetic in (False, True):
+        told = dataclasses.replace(clip, synthetic=synthetic)
+        sound = make_gallery({"real": lambda each: each.real}, [told], [clip.id])[clip.id].sounds["real"]
+        with av.open(io.BytesIO(base64.b64decode(sound.audio.partition(",")[2])), "r") as container:
+            marked[synthetic] = "comment" in {**container.metadata, **container.streams.audio[0].metadata}
+    assert marked == {False: False, True: True}
 
 
 def test_pictures_show_what_is_there() -> None:

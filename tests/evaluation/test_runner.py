@@ -62,7 +62,7 @@ def test_report_has_every_system_metric_and_clip(clairvoyant: None) -> None:
         for summary in metrics.values():
             assert {"mean", "low", "high", "n"} <= set(summary) <= {"mean", "low", "high", "n", "missing"}
     keys = {"corpus", "split", "command", "notes", "metrics", "systems", "recogniser", "versions", "model", "clips"}
-    assert keys | {"format"} == set(data)
+    assert keys | {"format", "synthetic"} == set(data)
     versions, told = data["versions"], data["recogniser"]
     assert data["metrics"]["wer_free"] == {
         "label": "WER, free", "unit": "%", "scale": 100.0, "higher_is_better": False,

@@ -9,7 +9,7 @@ from tests.evaluation.reports import METRICS, small_report
 
 from unsilent.evaluation import SYSTEMS, Report, Summary
 from unsilent.evaluation.catalogue import CATALOGUE
-from unsilent.evaluation.html import _made
+from unsilent.evaluation.html import _made, write_html
 from unsilent.evaluation.markdown import report_markdown
 from unsilent.evaluation.markdown import table as markdown_table
 from unsilent.evaluation.published import BENCHMARKS, PUBLISHED, published_for
@@ -100,6 +100,26 @@ def test_one_of_five_hundred_is_not_a_hundred_per_cent(report: Report) -> None:
     assert lines[1].endswith("a random legal sentence 99.8 %, the most frequent words 99.8 %.")
     always = protocol_lines(dataclasses.replace(report, recogniser=guesses | {"chance_wer": 1.0}))
     assert "a random legal sentence 100 %" in always[1]
+
+
+@pytest.mark.parametrize(
+    ("made", "corpus", "said"),
+    [
+        (0, "folder", None),
+        (4, "folder", "These clips are synthetic, as their files say."),
+        (1, "folder", "1 of 4 clips are synthetic, as their files say."),
+        (4, "talker", "These clips are synthetic: a drawn face, a synthesised voice."),
+    ],
+)
+def test_synthetic_clips_are_called_so_wherever_a_report_is_read(
+    made: int, corpus: str, said: str | None, report: Report, tmp_path: Path
+) -> None:
+    told = dataclasses.replace(report, synthetic=made, corpus=corpus)
+    assert told.as_dict()["synthetic"] is (made > 0)
+    write_html(tmp_path / "report.html", told)
+    for text in (report_markdown(told), (tmp_path / "report.html").read_text(encoding="utf-8")):
+        assert ("clips are synthetic" in text) == (said is not None)
+        assert said is None or said in text
 
 
 def test_markdown_tables_are_whole(report: Report) -> None:

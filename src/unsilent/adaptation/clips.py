@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from unsilent.corpora.base import Clip
-from unsilent.errors import CorpusError
+from unsilent.errors import CorpusError, MediaError
+from unsilent.media import is_synthetic
 
-__all__ = ["JUDGED_ON", "MINIMUM", "divide"]
+__all__ = ["JUDGED_ON", "MINIMUM", "divide", "synthetic"]
 
 JUDGED_ON: Final = "judged_on"
 """Key of an adapted model's card: ids of the clips that it never learnt from."""
@@ -49,3 +50,15 @@ def divide(clips: Sequence[Clip], root: str) -> list[Clip]:
     if not splits["train"]:
         raise CorpusError(f"{root}: nothing is left to learn from beside what judges; record more clips that differ")
     return sorted((clip for part in splits.values() for clip in part), key=lambda clip: clip.id)
+
+
+def synthetic(clips: Sequence[Clip]) -> int:
+    """How many of the clips say of themselves that unsilent made them; what cannot be read says nothing."""
+    return sum(_is_synthetic(clip) for clip in clips)
+
+
+def _is_synthetic(clip: Clip) -> bool:
+    try:
+        return is_synthetic(clip.path)
+    except MediaError:
+        return False

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from unsilent.adaptation.clips import JUDGED_ON, divide
+from unsilent.adaptation.clips import JUDGED_ON, divide, synthetic
 from unsilent.adaptation.forecast import Forecast, forecast
 from unsilent.config import dump_recipe, load_recipe
 from unsilent.corpora import Clip, FolderCorpus
@@ -47,8 +47,11 @@ class Watch(Protocol):
     def stage(self, name: str, total: int | None) -> Callable[[], object]:
         """A stage begins; what is returned is called at each of ``total`` items (unknown if None)."""
 
-    def expect(self, forecast: Forecast, before: float | None) -> None:
-        """What is to be expected of the clips, and the ESTOI of what training starts from, where that reads lips."""
+    def expect(self, forecast: Forecast | None, before: float | None) -> None:
+        """What is to be expected of the clips, and the ESTOI of what training starts from, where that reads lips.
+
+        There is no forecast of clips that are synthetic, or some of them: what is known was measured on a person.
+        """
 
     def learn(self, hours: float | None) -> Callable[[int], object]:
         """Training begins, with so many hours left; what is returned is called with the step after each."""
@@ -114,9 +117,10 @@ def adapt(
     minutes, count = _check(output / "shards", root, prepared)
     kept = [clip for clip in clips if clip.split == "test"]
     before = _before(source, kept, watch)
-    watch.expect(forecast(minutes), before)
+    made = synthetic(clips)
+    watch.expect(None if made else forecast(minutes), before)
     _learn(adapted_recipe(source, output / "shards", count, overrides), output / "run", hours, watch)
-    _say(output / "run" / "best", source, minutes, kept)
+    _say(output / "run" / "best", source, _described(minutes, made, len(clips)), kept)
     report = _measure(source, output / "run", kept, watch)
     curve = read_curve(output / "run", "estoi")
     rising = len(curve) > 1 and curve[-1][1] == min(loss for _, loss in curve)
@@ -140,19 +144,22 @@ def _learn(recipe: TrainRecipe, run: Path, hours: float | None, watch: Watch) ->
     train(recipe, run, on_step=on_step, stop=stop, overdue=overdue)
 
 
-def _say(best: Path, source: str, minutes: float, kept: Sequence[Clip]) -> None:
+def _described(minutes: float, made: int, clips: int) -> str:
+    whose = "synthetic clips" if made == clips else "one person's clips"
+    some = f", {made} of {clips} of them synthetic" if 0 < made < clips else ""
+    return f"{minutes:.1f} min of {whose}{some}, given to `unsilent adapt`"
+
+
+def _say(best: Path, source: str, clips: str, kept: Sequence[Clip]) -> None:
     """Complete the card of the adapted model: whose voice, from what, under which terms, and what may judge it."""
     before = read_card(find_model(source))
     amend_card(
         best,
         {
-            "data": [
-                f"{minutes:.1f} min of one person's clips, given to `unsilent adapt`",
-                *before.get("data", []),
-            ],
+            "data": [clips, *before.get("data", [])],
             "licence": "that of the clips, which whoever adapted it has to know; it started from "
             f"{before.get('name', source)}: {before.get('licence', 'licence not stated')}",
-            "limits": "knows one person's face and voice and the kind of sentences in the clips; speaks for anybody "
+            "limits": "knows the one face and voice and the kind of sentences in the clips; speaks for anybody "
             "else in that voice: not without that person's consent",
             JUDGED_ON: [clip.id for clip in kept],
         },

@@ -57,11 +57,12 @@ class _Stages(ExitStack):
         self._json_to = json_to
         self.forecast: Forecast | None = None
 
-    def expect(self, forecast: Forecast, before: float | None) -> None:
+    def expect(self, forecast: Forecast | None, before: float | None) -> None:
         self.close()
         self.forecast = forecast
         screen = report(self._json_to)
-        screen.print(forecast.sentence(), markup=False)
+        known = "no forecast: what is known was measured on a real person, and there are synthetic clips here"
+        screen.print(forecast.sentence() if forecast else known, markup=False)
         if before is not None:
             screen.print(f"what training starts from has ESTOI {before:.2f}, on clips that are kept for judging")
 
@@ -92,7 +93,7 @@ class _Stages(ExitStack):
 def _show(done: Adapted, forecast: Forecast | None, json_to: str | None) -> None:
     from rich.table import Table
 
-    from unsilent.evaluation.tables import missing_lines
+    from unsilent.evaluation.tables import missing_lines, synthetic_lines
 
     screen = report(json_to)
     screen.print(f"learnt from {done.clips} clips, {done.minutes:.1f} min, in {done.steps} steps")
@@ -110,7 +111,7 @@ def _show(done: Adapted, forecast: Forecast | None, json_to: str | None) -> None
         values = ["missing" if cell.interval is None else f"{cell.interval.mean:.3f}" for cell in cells]
         table.add_row(metric, *values)
     screen.print(table)
-    for line in missing_lines(done.report):
+    for line in [*synthetic_lines(done.report), *missing_lines(done.report)]:
         screen.print(line, markup=False)
     reached = done.report.systems["model"]["estoi"].interval
     if done.before is not None and reached is not None and reached.mean <= done.before:

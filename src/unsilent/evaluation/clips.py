@@ -163,6 +163,7 @@ class StoredClip(EvalClip):
         clip: of a corpus.
         shelf: what reads it; clips that share one share its few places in memory.
         sound: file of the sound, if it is another than ``clip.path``.
+        synthetic: what that file says of itself.
     """
 
     __slots__ = ("_shelf", "_sound", "_video")
@@ -170,9 +171,9 @@ class StoredClip(EvalClip):
     _sound: Path
     _video: Path
 
-    def __init__(self, clip: Clip, shelf: Shelf, sound: Path | None = None) -> None:
+    def __init__(self, clip: Clip, shelf: Shelf, sound: Path | None = None, *, synthetic: bool = False) -> None:
         facts: dict[str, Any] = {"id": clip.id, "text": clip.text, "source": clip.path, "speaker": clip.speaker}
-        facts |= {"_shelf": shelf, "_sound": sound or clip.path, "_video": clip.path}
+        facts |= {"synthetic": synthetic, "_shelf": shelf, "_sound": sound or clip.path, "_video": clip.path}
         for name, value in facts.items():
             object.__setattr__(self, name, value)  # the class is frozen
 
@@ -207,20 +208,24 @@ class StoredClip(EvalClip):
 class _Checked:
     id: str
     reason: str | None
+    synthetic: bool = False
 
 
 def _check(item: tuple[Clip, Path], *, sees: bool, must: bool, cache: Path | None) -> _Checked:
+    from unsilent.media import is_synthetic
+
     clip, sound = item
     try:
         SoundFiles().read(sound)
+        made = is_synthetic(sound)
     except MediaError as error:
         return _Checked(clip.id, str(error))
     try:
         if sees:
             read_mouth(clip.path, cache)
     except (MediaError, FaceError) as error:
-        return _Checked(clip.id, str(error) if must else None)
-    return _Checked(clip.id, None)
+        return _Checked(clip.id, str(error) if must else None, made)
+    return _Checked(clip.id, None, made)
 
 
 def load_clips(
@@ -260,7 +265,7 @@ def load_clips(
     for clip, result in zip(clips, checked, strict=True):
         advance()
         if result.reason is None:
-            good.append(StoredClip(clip, shelf, files.get(clip.id)))
+            good.append(StoredClip(clip, shelf, files.get(clip.id), synthetic=result.synthetic))
         else:
             left_out[result.id] = result.reason
             _log.warning("%s: left out: %s", result.id, result.reason)

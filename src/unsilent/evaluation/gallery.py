@@ -101,7 +101,9 @@ def _media(systems: Mapping[str, System], clip: EvalClip, cache: Path | None) ->
             continue  # the report says why
     playable = {name: sound for name, sound in sounds.items() if len(sound) and np.isfinite(sound).all()}
     longest = max(map(len, playable.values()), default=0)
-    made = {name: _sound(sound, longest, synthetic=name != "real") for name, sound in playable.items()}
+    made = {
+        name: _sound(sound, longest, synthetic=clip.synthetic or name != "real") for name, sound in playable.items()
+    }
     return ClipMedia(_strip(clip, cache), made)
 
 

@@ -57,6 +57,7 @@ class EvalClip:
         source: the file it was read from, if any.
         speaker: who speaks; the same name means the same voice.
         aperture: (T,) opening of the lips over the width of the mouth, or None without landmarks.
+        synthetic: the file of its sound says that unsilent made it.
     """
 
     id: str
@@ -66,6 +67,7 @@ class EvalClip:
     source: Path | None = None
     speaker: str | None = None
     aperture: NDArray[np.float32] | None = None
+    synthetic: bool = False
 
     @property
     def reader(self) -> SoundFiles | None:

@@ -113,6 +113,7 @@ class Report:
         notes: what else a reader must know.
         command: what was typed, without where the results went.
         sounds: clip -> SHA-256 of its real sound, by which another report knows it again.
+        synthetic: how many of the clips are made by unsilent, as their files say.
     """
 
     systems: Mapping[str, Mapping[str, Summary]]
@@ -127,6 +128,7 @@ class Report:
     notes: Sequence[str] = ()
     command: str = ""
     sounds: Mapping[str, str] = field(default_factory=dict)
+    synthetic: int = 0
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -147,6 +149,7 @@ class Report:
             "format": FORMAT,
             "corpus": self.corpus,
             "split": self.split,
+            "synthetic": self.synthetic > 0,
             "command": self.command,
             "notes": list(self.notes),
             "metrics": {name: _described(name) | {"versions": self.versions_of(name)} for name in self.metrics},

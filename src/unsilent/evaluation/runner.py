@@ -115,6 +115,7 @@ def evaluate(
         notes=(*notes, *_faults(systems, clips), *desk.cuts()),
         command=command,
         sounds=desk.digests,
+        synthetic=sum(clip.synthetic for clip in clips),
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "published_table",
     "results_table",
     "role",
+    "synthetic_lines",
     "system_lines",
     "table_of",
 ]
@@ -126,7 +127,7 @@ def system_lines(report: Report) -> list[str]:
 
 def protocol_lines(report: Report) -> list[str]:
     """Recogniser, what guessing would score, and what else a reader must know."""
-    lines = [_TITLES[report.corpus]] if report.corpus in _TITLES else []
+    lines = synthetic_lines(report)
     known = report.recogniser
     if known.get("name"):
         lines.append(f"Recogniser: {known['name']} ({known['version']}).")
@@ -140,6 +141,16 @@ def protocol_lines(report: Report) -> list[str]:
         if "majority_word_wer_missing" in known:
             lines.append(f"WER of the most frequent words: missing: {known['majority_word_wer_missing']}.")
     return [*lines, *report.notes]
+
+
+def synthetic_lines(report: Report) -> list[str]:
+    """That clips are synthetic, where they are."""
+    if report.corpus in _TITLES:
+        return [_TITLES[report.corpus]]
+    made, clips = report.synthetic, len(report.texts)
+    which = "These clips" if made == clips else f"{made} of {clips} clips"
+    figures = "These figures say nothing about real people."
+    return [f"{which} are synthetic, as their files say. {figures}"] if made else []
 
 
 def _percent(rate: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from unsilent.media.audio import read_audio
 from unsilent.media.container import MAX_SIDE, MediaInfo
-from unsilent.media.encoding import AUDIO_SUFFIXES, SYNTHETIC_TAG, write_audio
+from unsilent.media.encoding import AUDIO_SUFFIXES, SYNTHETIC_TAG, is_synthetic, write_audio
 from unsilent.media.mux import VIDEO_SUFFIXES, drop_sound, mux_speech
 from unsilent.media.video import probe, read_video
 
@@ -20,6 +20,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "MediaInfo",
     "drop_sound",
+    "is_synthetic",
     "mux_speech",
     "probe",
     "read_audio",

@@ -68,6 +68,21 @@ def test_a_video_is_spoken(server: Server, talking_video: Path, tmp_path: Path) 
     _until(lambda: server.folders() == [])
 
 
+def test_the_picture_of_the_page(server: Server, talking_video: Path) -> None:
+    reply = server.send("/api/speak", video_form(talking_video, "../my clip.mp4", **{"as": "picture"}))
+    assert reply.status == 200, reply.body
+    assert reply.headers["content-type"] == "image/png"
+    assert "my_clip.spoken.png" in reply.headers["content-disposition"]
+    assert json.loads(reply.headers["x-unsilent-report"])["seconds"] == pytest.approx(1.2)
+    picture = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    height, width = picture.shape[:2]
+    assert width > 2 * height > 200
+    # The mouths above are grey, the spectrogram below is not.
+    colour = np.ptp(picture.astype(np.int16), axis=2).max(axis=1)
+    assert colour[: height // 8].max() < 10 < 100 < colour[height // 2 :].max()
+
+
 def test_sound_or_a_report_alone(server: Server, talking_video: Path, tmp_path: Path) -> None:
     reply = server.send("/api/speak?as=audio", video_form(talking_video, face="0", model="grid"))
     (tmp_path / "spoken.wav").write_bytes(reply.body)
@@ -147,7 +162,8 @@ def test_the_documented_calls_work(kind: str, server: Server, talking_video: Pat
         assert done.stdout.startswith("refused: silent.mp4: is not a readable video")
         return
     calls = re.findall(r"^\$ (curl .*)$", text, re.MULTILINE)
-    assert len(calls) == 3
+    assert len(calls) == 5
+    write_audio(tmp_path / "me.wav", speech(2.0, 0), 24_000)
     for call in calls:
         arguments = [*call.split(), "--silent", "--show-error"]
         try:
@@ -156,6 +172,7 @@ def test_the_documented_calls_work(kind: str, server: Server, talking_video: Pat
             pytest.skip("curl is not installed")
     assert _heard(tmp_path / "spoken.mp4")[1] > SOUND
     assert _heard(tmp_path / "spoken.wav")[1] > SOUND
+    assert (tmp_path / "spoken.png").read_bytes().startswith(b"\x89PNG")
 
 
 # --- what it refuses -------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ __all__ = ["add_api", "refuse"]
 
 REPORT = "X-Unsilent-Report"
 _DRAIN_SECONDS = 10.0
-_KINDS = {"video": "", "audio": "audio/wav", "report": "application/json"}
+_KINDS = {"video": "", "audio": "audio/wav", "picture": "image/png", "report": "application/json"}
 _OWN = ("video", "audio", "picture")
 """Keys of a report that are paths on the server."""
 

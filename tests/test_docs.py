@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import json
 import re
 import shlex
@@ -126,6 +128,30 @@ def test_reference_pages_name_modules_that_exist() -> None:
     assert len(named) == len(set(named))
     wrong = [name for name in named if not (_is_module(name) or _is_module(name.rpartition(".")[0]))]
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "unsilent.models.hub.HubModel.from_pretrained",
+        "unsilent.models.hub.HubModel.push_to_hub",
+        "unsilent.export.export_onnx",
+        "unsilent.synthesis.load",
+        "unsilent.adaptation.adapt",
+        "unsilent.evaluation.evaluate",
+    ],
+)
+def test_the_reference_holds_what_programs_call(name: str) -> None:
+    """Its module has a page, which shows it: it is public there, and has a docstring."""
+    pages = [DIRECTIVE.findall(path.read_text("utf-8")) for path in (DOCS / "api").glob("*.md")]
+    shown = [each for page in pages for each in page if name.startswith(f"{each}.") and _is_module(each)]
+    module = max(shown, key=len)
+    found = importlib.import_module(module)
+    first, *rest = name.removeprefix(f"{module}.").split(".")
+    assert first in found.__all__
+    for part in (first, *rest):
+        found = getattr(found, part)
+    assert inspect.getdoc(found)
 
 
 def _is_module(name: str) -> bool:

@@ -22,7 +22,9 @@ from tests.pages import DOCS, FENCE, ROOT, blocks
 from unsilent import cli
 from unsilent.cli import VERBS
 from unsilent.config import recipe_names
+from unsilent.errors import CheckpointError
 from unsilent.media import SYNTHETIC_TAG
+from unsilent.synthesis import find_model
 from unsilent.training.run import KINDS, load_any_recipe
 
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -282,6 +284,20 @@ def test_lines_of_error_in_troubleshooting_are_in_the_code() -> None:
     assert len(lines) > 20
     unknown = [line for line in lines if not any(run in source for run in _runs(line))]
     assert not unknown, "\n".join(unknown)
+
+
+def test_troubleshooting_names_the_shipped_models_as_the_line_does() -> None:
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    with pytest.raises(CheckpointError) as refused:
+        find_model("gird")
+    assert f"`error: {refused.value}`" in text
+
+
+@pytest.mark.parametrize(
+    "words", ["Windows", "answers 404", "speaker embedding", "stream", "74 frames", "commercially", "dataset.py"]
+)
+def test_troubleshooting_answers_what_users_of_other_systems_ask(words: str) -> None:
+    assert words in (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
 
 
 def _runs(line: str) -> Iterator[str]:

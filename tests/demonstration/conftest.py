@@ -5,11 +5,11 @@ import pytest
 from unsilent.demonstration import Demonstration, Example, demonstrate, talker_example
 from unsilent.synthesis import load
 
-pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
-
 
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    pytest.importorskip("pystoi")
     return talker_example(tmp_path_factory.mktemp("example"))
 
 

@@ -53,6 +53,7 @@ def test_moving_keeps_the_length_and_what_stays_inside(length: int, count: int) 
 
 
 def test_aligned_metrics_forgive_an_offset_that_the_plain_ones_punish() -> None:
+    pytest.importorskip("pystoi")
     clean = speech(2.5)
     late = move(clean, round(0.03 * RATE))
     assert estoi(clean, late) < 0.8

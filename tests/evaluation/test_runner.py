@@ -91,6 +91,7 @@ def test_word_error_rate_is_errors_over_words(clairvoyant: None) -> None:
 
 
 def test_processes_change_nothing() -> None:
+    pytest.importorskip("pystoi")
     known = clips(5, 0.8)
     systems = {"noisy": noisy}
     alone = evaluate(systems, known, ("mel_l1", "stoi"), workers=0).as_dict()
@@ -219,6 +220,7 @@ class Breaking:
 
 
 def test_a_clip_that_ends_a_process_of_an_engine_is_missing_with_its_reason() -> None:
+    pytest.importorskip("pystoi")
     known = clips(3)
     systems = {"real": lambda clip: clip.real, "noisy": noisy}
     here = evaluate(systems, known, ["estoi", "mel_l1"], workers=0)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from tests.models.small import CONFIG, ENCODER, VOCODER, reconstructor, unsettle
@@ -20,6 +19,9 @@ from unsilent.models import Reconstructor, ReconstructorConfig, Vocoder
 from unsilent.models.config import AudioEncoderConfig, SourceConfig, SpeakerConfig, WaveDecoderConfig
 from unsilent.models.folding import fold_batch_norms
 from unsilent.models.public_vocoders import HifiganConfig, ParallelWaveganConfig, PublicMelConfig, PublicVocoder
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 
 CARD = {"name": "small", "data": ["none"]}
 WAVE = CONFIG.model_copy(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starlette.types import ASGIApp, Message
+import pytest
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message
+
+pytest.importorskip("starlette", reason="needs the web extra: pip install 'unsilent[web]'")
 
 Answer = tuple[int, dict[str, str], bytes]
 

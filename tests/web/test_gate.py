@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Receive, Scope, Send
 from tests.web.asking import Answer, Receiver, ask, scope_of
 
 from unsilent.web.gate import COOKIE, Gate
 from unsilent.web.limits import Limits
 from unsilent.web.store import Store
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 MINE, THEIRS = "a" * 32, "b" * 32
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.requests import Request
 from tests.web.asking import Receiver, scope_of
 from tests.web.serving import Form
 
@@ -27,6 +26,8 @@ class _Place:
         self, pieces: list[bytes], kind: str, *, files: int = 1, query: str = "", receiver: Receiver | None = None,
         length: int | None = None,
     ) -> Received:  # fmt: skip
+        from starlette.requests import Request
+
         told = {"content-length": str(length)} if length is not None else {}
         scope = scope_of("/api/speak", "POST", {"content-type": kind, **told}, query)
         request = Request(scope, receiver or Receiver(pieces))

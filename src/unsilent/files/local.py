@@ -41,7 +41,8 @@ def atomic_path(output: str | Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, target)  # noqa: PTH105 (the test for a full disk replaces it)
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error}); choose another place") from error
+        reason = error.strerror or error
+        raise OutputError(f"{target}: cannot be written ({reason}); make room or choose another place") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -29,6 +29,7 @@ from unsilent.training.checkpoint import (
     sweep,
     write_snapshot,
 )
+from unsilent.training.journal import Journal
 from unsilent.training.order import BatchOrder, RankOrder, StepOrder
 from unsilent.training.parallel import replicate, shard
 from unsilent.training.recipe import OptimConfig, RunConfig
@@ -160,28 +161,24 @@ class Trainer(Generic[Batch]):
             pin_memory=self.accelerator.device.type == "cuda",
         )
         every = self.run.validate_every * order.steps_per_epoch
-        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step) if self._main else None
+        journal = Journal(self.folder, self.step) if self._main else None
         saved_at, best_metrics = time.monotonic(), self._read_best()
-        try:
-            for batch in () if self._stopped() else loader:
-                metrics = self._learn(batch, order.total)
-                self.step += 1
-                self.on_step(self.step, order.total, metrics)
-                if self.step % self.run.log_every == 0:
-                    self._log(writer, "train", metrics)
-                late = self._late()
-                if late or self.step % every == 0 or self.step == order.total:
-                    best_metrics = self._validate(writer, best_metrics)
-                    self._save()
-                    saved_at = time.monotonic()
-                    if self._stopped() or late:
-                        break
-                elif self._agreed(time.monotonic() - saved_at > 60 * self.run.checkpoint_minutes):
-                    self._save()
-                    saved_at = time.monotonic()
-        finally:
-            if writer is not None:
-                writer.close()
+        for batch in () if self._stopped() else loader:
+            metrics = self._learn(batch, order.total)
+            self.step += 1
+            self.on_step(self.step, order.total, metrics)
+            if journal is not None and self.step % self.run.log_every == 0:
+                journal.add(self.step, "train", metrics)
+            late = self._late()
+            if late or self.step % every == 0 or self.step == order.total:
+                best_metrics = self._validate(journal, best_metrics)
+                self._save()
+                saved_at = time.monotonic()
+                if self._stopped() or late:
+                    break
+            elif self._agreed(time.monotonic() - saved_at > 60 * self.run.checkpoint_minutes):
+                self._save()
+                saved_at = time.monotonic()
         return best_metrics if self._main else self._read_best()
 
     def _stopped(self) -> bool:
@@ -237,7 +234,7 @@ class Trainer(Generic[Batch]):
         self.ema.update(self.task.modules["model"], self.step)
         return {**metrics, "lr": rate}
 
-    def _validate(self, writer: SummaryWriter | None, best_metrics: Metrics) -> Metrics:
+    def _validate(self, journal: Journal | None, best_metrics: Metrics) -> Metrics:
         """Judge in the main process, while the others wait."""
         self._check_drift()
         learning, average = self.task.modules, _whole(self.ema.state)
@@ -246,22 +243,22 @@ class Trainer(Generic[Batch]):
             self._shadow.load_state_dict(_whole(learning.state_dict()))
             self.task.modules = self._shadow
         try:
-            if writer is not None:
-                best_metrics = self._judge(writer, average, best_metrics)
+            if journal is not None:
+                best_metrics = self._judge(journal, average, best_metrics)
         finally:
             self.task.modules = learning
         self.accelerator.wait_for_everyone()
         return best_metrics
 
-    def _judge(self, writer: SummaryWriter, average: dict[str, Tensor], best_metrics: Metrics) -> Metrics:
+    def _judge(self, journal: Journal, average: dict[str, Tensor], best_metrics: Metrics) -> Metrics:
         model = self.task.modules["model"]
         learnt = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_state_dict(average)
         self.task.modules.eval()
         try:
             with torch.inference_mode():
-                metrics = self.task.validate(writer, self.step)
-            self._log(writer, "validation", metrics)
+                metrics = self.task.validate(journal.writer, self.step)
+            journal.add(self.step, "validation", metrics)
             if metrics["score"] < self.best or self.task.keep_last:
                 self.best = min(self.best, metrics["score"])
                 best_metrics = metrics
@@ -284,16 +281,6 @@ class Trainer(Generic[Batch]):
             raise TrainingError(
                 f"{self.folder}: the processes' weights have drifted apart at step {self.step} "
                 f"(squared norms from {min(totals)} to {max(totals)}); the task does not average its gradients"
-            )
-
-    def _log(self, writer: SummaryWriter | None, group: str, metrics: Metrics) -> None:
-        if writer is None:
-            return
-        for name, value in metrics.items():
-            writer.add_scalar(f"{group}/{name}", value, self.step)
-        with open(self.folder / "history.jsonl", "a", encoding="utf-8") as handle:
-            handle.write(
-                json.dumps({"step": self.step, "time": round(time.time(), 1), "group": group, **metrics}) + "\n"
             )
 
     def _save(self) -> None:

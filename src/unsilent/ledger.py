@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 
 from unsilent._version import __version__
 from unsilent.errors import OutputError, ShardError
-from unsilent.files import Staging, atomic_path, sha256_file, url_of
+from unsilent.files import Staging, atomic_path, sha256_file, sweep, url_of
 from unsilent.shards import CLIPS, ShardFormat, ShardReader, SpeechReader
 
 __all__ = ["NOT_FETCHED", "Item", "Ledger", "Source", "item_sha256"]
@@ -124,8 +124,8 @@ class Ledger:
         try:
             if self._staging is not None:
                 self._staging.pull(keep=[".lock"])
-            for partial in self.folder.glob(f".{self.layout.stem}-*.partial.parquet"):
-                partial.unlink()
+            for place in (self.folder, self.folder / "records"):
+                sweep(place)
             self._load()
         except BaseException:
             self._lock.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unsilent.errors import OutputError
-from unsilent.files import atomic_path, cache_folder, check_place, sha256_file
+from unsilent.files import atomic_path, cache_folder, check_place, sha256_file, sweep
 
 
 def test_writes_file_and_makes_parents(tmp_path: Path) -> None:
@@ -144,3 +144,14 @@ def test_a_folder_that_is_not_ours_is_named(tmp_path: Path, monkeypatch: pytest.
 def test_the_cache_is_where_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path))
     assert cache_folder("crops") == tmp_path / "crops"
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "step-00000001").mkdir()
+    (tmp_path / ".step-00000002.abcd.partial").mkdir()
+    (tmp_path / ".step-00000002.abcd.partial" / "modules.safetensors").write_text("half")
+    (tmp_path / ".model.abcd.partial.safetensors").write_text("half")
+    (tmp_path / ".mine").write_text("kept")
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "step-00000001"]
+    sweep(tmp_path / "never made")

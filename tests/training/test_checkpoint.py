@@ -21,7 +21,6 @@ from unsilent.training.checkpoint import (
     newest_snapshot,
     read_snapshot,
     restore_optimizer,
-    sweep,
     write_snapshot,
 )
 
@@ -145,16 +144,6 @@ def test_no_single_fault_is_taken_for_good(tmp_path: Path, seed: int) -> None:
     assert (read.step, read.state) == (written.step, written.state)
     assert same(read.modules, written.modules)
     assert same(read.ema, written.ema)
-
-
-def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
-    write_snapshot(tmp_path, snapshot(1))
-    (tmp_path / ".step-00000002.abcd.partial").mkdir()
-    (tmp_path / ".step-00000002.abcd.partial" / "modules.safetensors").write_text("half")
-    (tmp_path / ".model.abcd.partial.safetensors").write_text("half")
-    (tmp_path / ".mine").write_text("kept")
-    sweep(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "step-00000001"]
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from tests.training.kills import Ended, Runs
+from tests.kills import Ended, Runs
 from tests.training.small import train_recipe, vocoder_recipe
 from tests.training.waves import video_wave_recipe
 
@@ -37,6 +37,10 @@ class Straight:
     ended: Ended
 
 
+def command(recipe: Path, run: Path) -> list[str]:
+    return ["train", str(recipe), "-o", str(run), "-q"]
+
+
 @pytest.fixture(scope="module")
 def straight(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Straight]:
     """The undisturbed run of a kind, made when it is first asked for."""
@@ -47,7 +51,7 @@ def straight(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
             folder = tmp_path_factory.mktemp(kind)
             recipe = folder / "recipe.json"
             recipe.write_text(RECIPES[kind](shards, **CHANGES).model_dump_json())
-            runs = Runs(recipe, folder)
+            runs = Runs(partial(command, recipe), folder, "checkpoints")
             ended = runs.run(folder / "run")
             assert ended.code == 0, ended.said
             assert ended.operations > 50
@@ -83,25 +87,11 @@ def check_whole(run: Path) -> None:
         read_snapshot(path)
 
 
-def killed(straight: Straight, run: Path, number: int) -> None:
-    """Kill a run at the random moment of that number: odd ones at a file operation, even ones by the clock."""
-    rng = random.Random(number)
-    if number % 2:
-        ended = straight.runs.run(run, at=rng.randint(1, straight.ended.operations))
-    else:
-        after = rng.uniform(0, straight.ended.seconds)
-        ended = straight.runs.run(run, after=after)
-        while ended.code == 0:  # a machine that was slower for the undisturbed run
-            after /= 2
-            run = run.rename(run.with_name(f"{run.name}-too-late"))
-            ended = straight.runs.run(run, after=after)
-    assert ended.code == -9, ended.said
-
-
 @pytest.mark.parametrize(("kind", "number"), MOMENTS)
 def test_killed_at_a_random_moment(kind: str, number: int, straight: Callable[[str], Straight], tmp_path: Path) -> None:
     reference, run = straight(kind), tmp_path / "run"
-    killed(reference, run, number)
+    ended = reference.runs.killed(run, reference.ended, number)
+    assert ended.code == -9, ended.said
     check_whole(run)
     ended = reference.runs.run(run)
     assert ended.code == 0, ended.said

@@ -1,6 +1,6 @@
 """Files: written whole or not at all, named by content, on this machine or at a URL."""
 
-from unsilent.files.local import atomic_path, cache_folder, check_place, sha256_file
+from unsilent.files.local import atomic_path, cache_folder, check_place, sha256_file, sweep
 from unsilent.files.remote import (
     RemoteFile,
     RemoteTree,
@@ -29,6 +29,7 @@ __all__ = [
     "local_copy",
     "put",
     "sha256_file",
+    "sweep",
     "url_of",
     "written",
 ]

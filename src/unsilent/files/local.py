@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,9 @@ from pathlib import Path
 
 from unsilent.errors import OutputError
 
-__all__ = ["atomic_path", "cache_folder", "check_place", "sha256_file"]
+__all__ = ["atomic_path", "cache_folder", "check_place", "sha256_file", "sweep"]
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -45,6 +49,16 @@ def atomic_path(output: str | Path) -> Iterator[Path]:
         raise OutputError(f"{target}: cannot be written ({reason}); make room or choose another place") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote to ``folder`` left there under temporary names."""
+    for path in folder.glob(".*.partial*"):
+        _log.info("%s: left by a run that was killed; removed", path)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def check_place(output: Path) -> None:

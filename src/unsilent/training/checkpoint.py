@@ -32,7 +32,6 @@ __all__ = [
     "flatten_optimizer",
     "newest_snapshot",
     "restore_optimizer",
-    "sweep",
     "write_snapshot",
 ]
 
@@ -108,16 +107,6 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
     for old in [path for path in _folders(folder) if path.name <= target.name][:-KEEP]:
         _remove(old)
     return target
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a run that was killed while it wrote to ``folder`` left there under temporary names."""
-    for path in folder.glob(".*.partial*"):
-        log.info("%s: left by a run that was killed; removed", path)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def newest_snapshot(folder: Path) -> Snapshot | None:

@@ -19,14 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.errors import CheckpointError, OutputError, RecipeError, TrainingError
-from unsilent.files import sha256_file
+from unsilent.files import sha256_file, sweep
 from unsilent.models.pretrained import CARD, WEIGHTS, read_card
 from unsilent.training.checkpoint import (
     Snapshot,
     flatten_optimizer,
     newest_snapshot,
     restore_optimizer,
-    sweep,
     write_snapshot,
 )
 from unsilent.training.journal import Journal

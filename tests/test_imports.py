@@ -16,6 +16,7 @@ ROOMS = [
     "errors",
     "files",
     "config",
+    "marks",
     "workers",
     "nn",
     "features",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import torch
 
 from unsilent.benchmarks.peer import PEER_VOCODERS, Peer
 from unsilent.config import load_recipe
+from unsilent.marks import timed_parts
 from unsilent.media import probe, read_video
 from unsilent.models import Vocoder, build_reconstructor
 from unsilent.models.config import VocoderConfig
@@ -22,7 +26,11 @@ from unsilent.training.recipe import TrainRecipe
 
 __all__ = ["bench_speak", "matrix_peak"]
 
-STAGES = ("decode", "face", "model", "vocoder", "mux")
+STAGES = ("decode", "face", "crop", "encoder", "decoder", "model", "vocoder", "mux", "rest")
+"""``model`` is what of the network is neither encoder (with temporal module) nor decoder: preparing the crops, and the
+whole network where an engine does not tell its halves apart. ``rest`` is what no stage is charged for."""
+COLD = 3
+"""Most runs of the cold command."""
 
 
 def matrix_peak(size: int = 1536, repeats: int = 5) -> float:
@@ -45,8 +53,12 @@ def bench_speak(video: Path, model: str, repeats: int = 7, engine: str = "torch"
     Args:
         video: a clip; 3 s is what others report.
         model: the shipped model to measure; ``paper-s`` with random weights is measured beside it.
-        repeats: warm runs; the median is reported.
+        repeats: warm runs; the median one is reported, so that its stages add up to it.
         engine: ``onnx`` measures the shipped model on ONNX Runtime as well, run by run beside torch.
+
+    Returns:
+        By name of the network: ``rtf``; ``seconds`` and ``stages`` of the median warm run; ``first_seconds``; and
+        ``cold_seconds``, of the shipped model, from starting `unsilent speak` to its end, the system's file cache warm.
 
     Raises:
         MediaError, FaceError, CheckpointError: the clip or model cannot be used.
@@ -64,6 +76,9 @@ def bench_speak(video: Path, model: str, repeats: int = 7, engine: str = "torch"
     seconds = probe(video).duration
     measured, reference = _measure(voices, peers, video, repeats)
     measured["small"]["load_seconds"] = loading
+    for name, voice in voices.items():
+        if voice is not large:
+            measured[name]["cold_seconds"] = _cold(video, model, voice.engine, min(repeats, COLD))
     return {
         "video": {"file": video.name, "seconds": seconds},
         "threads": torch.get_num_threads(),
@@ -76,18 +91,20 @@ def _measure(
     voices: dict[str, Synthesizer], peers: dict[str, Peer], video: Path, repeats: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Figures of each voice and of the references; all take turns, so that what else the machine does falls on all."""
-    runs: dict[str, list[Spoken]] = {name: [] for name in voices}
+    runs: dict[str, list[tuple[Spoken, dict[str, float]]]] = {name: [] for name in voices}
     others: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
     decoding: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(repeats + 1):
             for name, voice in voices.items():
-                runs[name].append(speak_file(voice, video, Path(folder) / f"spoken{number}.mp4")[0])
+                with timed_parts() as parts:
+                    done, _ = speak_file(voice, video, Path(folder) / f"spoken{number}.mp4")
+                runs[name].append((done, parts))
             for name, peer in peers.items():
                 others[name].append(peer.speak(video, Path(folder) / f"peer{number}.wav"))
             decoding.append(_seconds(lambda: sum(1 for _ in read_video(video))))
-    figures = {name: _figures(done) for name, done in runs.items()}
-    length = runs["small"][0].seconds
+    figures = {name: _voice_figures(done) for name, done in runs.items()}
+    length = runs["small"][0][0].seconds
     reference = {
         name: _peer_figures(done, length) | {"parameters": peers[name].parameters} for name, done in others.items()
     }
@@ -100,28 +117,38 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def _cold(video: Path, model: str, engine: str, repeats: int) -> float:
+    """Median seconds of the whole command, in processes of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--output", str(Path(folder) / "spoken.mp4"), "--model", model, "--engine", engine, "--quiet"]
+        command = [sys.executable, "-m", "unsilent", "speak", str(video), *options]
+        run = partial(subprocess.run, command, check=True, capture_output=True)
+        return statistics.median(_seconds(run) for _ in range(repeats))
+
+
 def _peer_figures(runs: list[dict[str, float]], length: float) -> dict[str, Any]:
-    medians = {name: statistics.median(run[name] for run in runs[1:]) for name in runs[0]}
-    whole = medians.pop("whole")
-    stages = {name: medians.get(name, 0.0) for name in STAGES}
-    shares = {name: value / whole for name, value in stages.items()}
+    warm = [run["whole"] for run in runs[1:]]
+    middle = dict(runs[1 + warm.index(statistics.median_low(warm))])
+    return _figures(middle.pop("whole"), middle, length, runs[0]["whole"])
+
+
+def _voice_figures(runs: list[tuple[Spoken, dict[str, float]]]) -> dict[str, Any]:
+    first, *warm = (run.elapsed for run, _ in runs)
+    run, parts = runs[1 + warm.index(statistics.median_low(warm))]
+    stages = {**run.timings, **parts}
+    stages["face"] -= parts["crop"]
+    stages["model"] -= parts.get("encoder", 0.0) + parts.get("decoder", 0.0)
+    return _figures(run.elapsed, stages, run.seconds, first)
+
+
+def _figures(whole: float, stages: dict[str, float], length: float, first: float) -> dict[str, Any]:
+    """Figures of a run of ``whole`` seconds that made ``length`` seconds of speech; the ``first`` run took so long."""
+    told = {"rest": whole - sum(stages.values()), **stages}
+    found = {name: told.get(name, 0.0) for name in STAGES}
     return {
         "rtf": whole / length,
         "seconds": whole,
-        "first_seconds": runs[0]["whole"],
-        "stages": stages,
-        "shares": shares,
-    }
-
-
-def _figures(runs: list[Spoken]) -> dict[str, Any]:
-    first, warm = runs[0], runs[1:]
-    median = statistics.median(run.elapsed for run in warm)
-    stages = {name: statistics.median(run.timings.get(name, 0.0) for run in warm) for name in STAGES}
-    return {
-        "rtf": median / first.seconds,
-        "seconds": median,
-        "first_seconds": first.elapsed,
-        "stages": stages,
-        "shares": {name: value / median for name, value in stages.items()},
+        "first_seconds": first,
+        "stages": found,
+        "shares": {name: value / whole for name, value in found.items()},
     }

@@ -30,18 +30,23 @@ def speak(
 
     result = bench_speak(video, model, repeats, engine)
     about = f"{result['video']['seconds']:.2f} s of video, {result['threads']} threads, median of {repeats}"
-    table = Table(title=f"speak (RTF: real-time factor), {about}", title_justify="left")
+    whole = Table(title=f"speak (RTF: real-time factor), {about}", title_justify="left")
+    for title in ("", "RTF", "seconds", "times small", "cold command to file, s"):
+        whole.add_column(title, justify="right" if title else "left")
+    parts = Table(title="milliseconds by stage (model: of the network, what is not told apart)", title_justify="left")
+    for title in ("", *STAGES):
+        parts.add_column(title, justify="right" if title else "left")
     reference = result["reference"]
-    for title in ("", "RTF", "seconds", "times small", *(f"{stage}, ms" for stage in STAGES)):
-        table.add_column(title, justify="right" if title else "left")
     rows = {f"{name}: {row['model']}": row for name, row in result.items() if isinstance(row, dict) and "rtf" in row}
     rows |= {f"peer, {name}: random weights": row for name, row in reference["peers"].items()}
     for name, row in rows.items():
-        stages = [f"{1000 * row['stages'][stage]:.0f}" for stage in STAGES]
         times = row["seconds"] / result["small"]["seconds"]
-        table.add_row(name, f"{row['rtf']:.3f}", f"{row['seconds']:.3f}", f"{times:.2f}", *stages)
+        cold = f"{row['cold_seconds']:.2f}" if "cold_seconds" in row else ""
+        whole.add_row(name, f"{row['rtf']:.3f}", f"{row['seconds']:.3f}", f"{times:.2f}", cold)
+        parts.add_row(name, *(f"{1000 * row['stages'][stage]:.0f}" for stage in STAGES))
     screen = report(json_to)
-    screen.print(table)
+    screen.print(whole)
+    screen.print(parts)
     screen.print("The peer's pipeline is plain PyTorch of SVTS-S's size, and looks for no face.")
     screen.print(f"decoding the video alone, in the same run: {1000 * reference['decode_seconds']:.0f} ms")
     screen.print(f"matrix product in the same run: {reference['matrix_product_gflops']:.0f} GFLOP/s")

@@ -16,6 +16,7 @@ from unsilent.face.geometry import CROP_SIZE, crop_mouth, crop_transform
 from unsilent.face.networks import Frame
 from unsilent.face.smoothing import PoseSmoother, SmoothPose
 from unsilent.face.tracker import FaceTracker, TrackedFace
+from unsilent.marks import part
 
 __all__ = ["FPS", "MouthFrame", "MouthTrack", "stream_mouth", "track_mouth"]
 
@@ -258,8 +259,10 @@ class _Stream:
         if pose is None:
             return _blank()
         to_frame = crop_transform(pose.factor, pose.centre)
+        with part("crop"):
+            crop = crop_mouth(grey, to_frame)
         return MouthFrame(
-            crop=crop_mouth(grey, to_frame),
+            crop=crop,
             valid=seen.valid,
             confidence=seen.confidence,
             aperture=pose.aperture,

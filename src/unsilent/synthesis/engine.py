@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from unsilent.errors import CheckpointError
+from unsilent.marks import part
 from unsilent.models.folding import fold_batch_norms
 from unsilent.models.public_vocoders import PublicVocoder
 from unsilent.models.reconstructor import Reconstructor
@@ -90,7 +91,11 @@ class TorchEngine:
         """See `Engine`."""
         mask = torch.ones(1, len(crops), dtype=torch.bool)
         speaker = None if voice is None else torch.from_numpy(voice)[None]
-        made: Array = self._model(torch.from_numpy(crops)[None], mask, speaker)[0].numpy()
+        # The model's own forward pass, with a mark between its halves.
+        with part("encoder"):
+            hidden = self._model.latents(torch.from_numpy(crops)[None], mask, speaker)
+        with part("decoder"):
+            made: Array = self._model.decoder(hidden, mask, self._model.modality)[0].numpy()
         return made
 
     @torch.inference_mode()

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from unsilent.benchmarks.drawn import drawn_corpus
 from unsilent.config import load_recipe
 from unsilent.corpora.registry import open_corpus
 from unsilent.models import build_reconstructor
@@ -146,12 +148,14 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, default=Path("runs/shards/grid"), help="shards of clips")
     parser.add_argument("--speech", type=Path, default=Path("runs/shards/speech"), help="shards of speech")
     parser.add_argument("--corpus", default="grid")
-    parser.add_argument("--root", type=Path, default=Path("../shared/data/grid"), help="folder of the corpus")
+    parser.add_argument("--root", type=Path, help="folder of the corpus; talkers are drawn by default")
     parser.add_argument("--number", type=int, default=20, help="clips to prepare")
     given, assumed = parser.parse_args(), Assumptions()
     torch.set_num_threads(1)
     clips, speech = bytes_an_hour(given.clips), speech_bytes_an_hour(given.speech)
-    with one_thread_each():
+    with one_thread_each(), ExitStack() as stack:
+        if given.root is None:
+            given.corpus, given.root = "talker", stack.enter_context(drawn_corpus(given.number + 1))
         core = preparing(given.corpus, given.root, given.number)
     write, read = writing(given.clips), reading(given.clips)
     measured = {
@@ -159,7 +163,7 @@ def main() -> None:
         "sound of an hour of video": f"{clips['sound'] / 1e6:.0f} MB",
         f"shards of an hour of video ({clips['hours']:.2f} h)": f"{clips['all'] / 1e6:.0f} MB",
         f"shards of an hour of speech ({speech['hours']:.2f} h)": f"{speech['all'] / 1e6:.0f} MB",
-        "processor time of preparing an hour of video": f"{core:.2f} h",
+        f"processor time of preparing an hour of video ({given.corpus})": f"{core:.2f} h",
         "video that a core prepares a day": f"{24 / core:.0f} h",
         "processor time of unpacking an hour of video": f"{read:.1f} s",
         "rows that one process writes into shards": f"{write / 1e6:.0f} MB/s",

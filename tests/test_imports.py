@@ -68,7 +68,7 @@ OWNERS = {
     "lhotse": {"corpora"},
     "matplotlib": {"face", "study", "training"},
     "onnx": {"export"},
-    "pyarrow": {"corpora", "shards"},
+    "pyarrow": {"benchmarks", "corpora", "shards"},
     "ray": {"workers"},
     "rich": {"cli"},
     "safetensors": {"models", "training"},

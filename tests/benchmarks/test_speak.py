@@ -7,14 +7,10 @@ import pytest
 from tests.face.conftest import portrait, talking_video
 
 from unsilent.benchmarks.peer import PEER_VOCODERS
-from unsilent.benchmarks.speak import STAGES, matrix_peak
+from unsilent.benchmarks.speak import STAGES
 from unsilent.cli import main
 
 __all__ = ["portrait", "talking_video"]
-
-
-def test_the_peak_is_a_rate() -> None:
-    assert 0.1 < matrix_peak(64, 2) < 1e6
 
 
 def test_stages_add_up(

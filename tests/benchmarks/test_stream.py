@@ -22,6 +22,7 @@ def test_the_parts_of_the_delay_are_itemised(talking_video: Path, tmp_path: Path
     assert fixed == pytest.approx([0.12, 0.08, 0.04, 0.06, 392 / 24_000])
     assert sum(fixed) <= late["median"] <= late["p95"] <= late["largest"]
     assert result["seconds"] == pytest.approx(3.0)
+    assert result["matrix_product_gflops"] > 0
     assert set(result["stages"]) == {"face", "model", "vocoder"}
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.parquet as pq
+import soundfile
+
+from unsilent.benchmarks.reference import matrix_peak
 from unsilent.errors import ShardError
 from unsilent.shards import ClipSoundReader, SpeechReader, open_speech_shards, shard_files
 from unsilent.training.mixture import SAMPLE_RATE, MixtureOrder, SpeechData
@@ -17,6 +23,8 @@ from unsilent.training.mixture import SAMPLE_RATE, MixtureOrder, SpeechData
 __all__ = ["bench_shards", "resident_bytes"]
 
 _MEASUREMENTS: Final = 20
+_PLAIN: Final = 0.1
+"""Length of the plain loop, as a share of the stream's."""
 _WARM: Final = 0.25
 """Share of the time after which memory is first compared: by then every cache is full."""
 
@@ -71,7 +79,8 @@ def bench_shards(
 
     Returns:
         Size of the corpus, seconds to open it, hours a minute (and a minute of the processor's time, which other
-        work on the machine does not change), resident memory when warm and at the end.
+        work on the machine does not change), resident memory when warm and at the end; ``reference``: the rates of a
+        plain loop over the same files, whole rows in order, and of a large matrix product.
 
     Raises:
         ShardError: the shards cannot be used.
@@ -86,8 +95,23 @@ def bench_shards(
     rows = open_speech_shards(files * repeats, split=split, cache_groups=window_groups)
     opening = time.perf_counter() - started
     points = _stream(rows, seconds, segment_frames, batch_size, window_groups, advance)
+    reference = {"plain_loop": _plain_loop(files, seconds * _PLAIN), "matrix_product_gflops": matrix_peak()}
     corpus = {"shards": shards, "hours": real * repeats, "rows": len(rows), "repeats": repeats, "open_seconds": opening}
-    return {**corpus, "resident_before": before, **_summary(points)}
+    return {**corpus, "resident_before": before, **_summary(points), "reference": reference}
+
+
+def _plain_loop(files: Sequence[Path], seconds: float) -> dict[str, float]:
+    """Rates of reading row groups in order and decoding every sound in full, over and over for some seconds."""
+    batches = (
+        batch for file in cycle(files) for batch in pq.ParquetFile(file).iter_batches(16, columns=["audio.bytes"])
+    )
+    samples, took, started, worked = 0, 0.0, time.perf_counter(), time.process_time()
+    while took < seconds or not samples:
+        for packed in next(batches).column("audio").field("bytes"):
+            samples += len(soundfile.read(io.BytesIO(packed.as_py()), dtype="float32")[0])
+        took = time.perf_counter() - started
+    hours, worked = samples / SAMPLE_RATE / 3600, time.process_time() - worked
+    return {"hours_per_minute": 60 * hours / took, "hours_per_processor_minute": 60 * hours / worked}
 
 
 def _summary(points: list[_Point]) -> dict[str, Any]:

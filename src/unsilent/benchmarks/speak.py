@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from unsilent.benchmarks.peer import PEER_VOCODERS, Peer
+from unsilent.benchmarks.reference import matrix_peak
 from unsilent.config import load_recipe
 from unsilent.marks import timed_parts
 from unsilent.media import probe, read_video
@@ -24,24 +25,13 @@ from unsilent.synthesis import Synthesizer, load
 from unsilent.synthesis.files import Spoken, speak_file
 from unsilent.training.recipe import TrainRecipe
 
-__all__ = ["bench_speak", "matrix_peak"]
+__all__ = ["bench_speak"]
 
 STAGES = ("decode", "face", "crop", "encoder", "decoder", "model", "vocoder", "mux", "rest")
 """``model`` is what of the network is neither encoder (with temporal module) nor decoder: preparing the crops, and the
 whole network where an engine does not tell its halves apart. ``rest`` is what no stage is charged for."""
 COLD = 3
 """Most runs of the cold command."""
-
-
-def matrix_peak(size: int = 1536, repeats: int = 5) -> float:
-    """Rate of a large float32 matrix product on this machine now, in GFLOP/s (best of ``repeats``)."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    best = float("inf")
-    for _ in range(repeats):
-        started = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best / 1e9
 
 
 def bench_speak(video: Path, model: str, repeats: int = 7, engine: str = "torch") -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unsilent.benchmarks.reference import matrix_peak
 from unsilent.face.smoothing import LIVE_LOOK_AHEAD
 from unsilent.media import read_video
 from unsilent.models.vocoder_stream import AHEAD
@@ -33,7 +34,8 @@ def bench_stream(video: Path, model: str = MODEL, seconds: float = 12.0) -> dict
 
     Returns:
         ``latency``: median, 95th percentile and largest, in seconds from a frame's arrival to the sound that belongs to
-        its beginning; ``parts``: what a chunk's first frame waits for; ``busy``: seconds of work a second of video.
+        its beginning; ``parts``: what a chunk's first frame waits for; ``busy``: seconds of work a second of video;
+        ``matrix_product_gflops``: of a large matrix product in the same run.
 
     Raises:
         MediaError, FaceError, CheckpointError: clip or model cannot be used.
@@ -51,6 +53,7 @@ def bench_stream(video: Path, model: str = MODEL, seconds: float = 12.0) -> dict
         "model": model,
         "threads": torch.get_num_threads(),
         "seconds": done.seconds,
+        "matrix_product_gflops": matrix_peak(),
         "latency": {
             "median": statistics.median(late),
             "p95": late[round(0.95 * (len(late) - 1))],

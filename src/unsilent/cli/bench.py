@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
+from unsilent.errors import CorpusError, RecipeError
 
 app = typer.Typer(help="Measure speed on this machine.")
 
-GRID_CLIP = Path("../shared/data/grid/s1/bbaf3s.mp4")
+ClipArgument = Annotated[
+    Path | None,
+    typer.Argument(help="A clip of someone talking, best of 3 s; by default one is drawn.", show_default=False),
+]
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A YAML file, or the name of a shipped recipe.", show_default=False)
+]
+OverridesOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated.")
+]
+StepsOption = Annotated[int, typer.Option(min=3, help="Steps that are timed.")]
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile", metavar="FILE", help="Also write a trace of a few steps, for Perfetto (.json, .json.gz)."
+    ),
+]
 
 
 @app.command()
 def speak(
-    video: Annotated[Path, typer.Argument(help="A clip of someone talking, best of 3 s.")] = GRID_CLIP,
+    video: ClipArgument = None,
     model: Annotated[str, typer.Option(help="A shipped model, or a model folder.")] = "grid",
     repeats: Annotated[int, typer.Option(min=1, help="Warm runs; the median counts.")] = 7,
     engine: Annotated[str, typer.Option(help="onnx: measure ONNX Runtime beside torch.")] = "torch",
@@ -26,9 +44,12 @@ def speak(
     """Whole `speak`, file to file, with the share of each stage."""
     from rich.table import Table
 
+    from unsilent.benchmarks.drawn import clip_or_drawn
     from unsilent.benchmarks.speak import STAGES, bench_speak
 
-    result = bench_speak(video, model, repeats, engine)
+    with clip_or_drawn(video) as (clip, which):
+        result = bench_speak(clip, model, repeats, engine)
+    result["video"]["name"] = which
     about = f"{result['video']['seconds']:.2f} s of video, {result['threads']} threads, median of {repeats}"
     whole = Table(title=f"speak (RTF: real-time factor), {about}", title_justify="left")
     for title in ("", "RTF", "seconds", "times small", "cold command to file, s"):
@@ -45,6 +66,7 @@ def speak(
         whole.add_row(name, f"{row['rtf']:.3f}", f"{row['seconds']:.3f}", f"{times:.2f}", cold)
         parts.add_row(name, *(f"{1000 * row['stages'][stage]:.0f}" for stage in STAGES))
     screen = report(json_to)
+    screen.print(f"clip: {which}", markup=False)
     screen.print(whole)
     screen.print(parts)
     screen.print("The peer's pipeline is plain PyTorch of SVTS-S's size, and looks for no face.")
@@ -88,13 +110,22 @@ def shards(
     for name in ("before", "warm", "end"):
         table.add_row(f"resident memory, {name}", f"{result[f'resident_{name}'] / 2**20:.0f} MiB")
     table.add_row("largest growth once warm", f"{result['resident_growth'] / 2**20:.1f} MiB")
-    report(json_to).print(table)
+    reference = result["reference"]
+    table.add_section()
+    table.add_row("a plain loop: hours a minute", f"{reference['plain_loop']['hours_per_minute']:.2f}")
+    plain = reference["plain_loop"]["hours_per_processor_minute"]
+    table.add_row("  a minute of processor time", f"{plain:.2f}")
+    table.add_row("streaming, times the plain loop", f"{result['hours_per_processor_minute'] / plain:.2f}")
+    table.add_row("a matrix product, GFLOP/s", f"{reference['matrix_product_gflops']:.0f}")
+    screen = report(json_to)
+    screen.print(table)
+    screen.print("The plain loop reads the same files with pyarrow, in order, and decodes every FLAC in full.")
     emit_json(result, json_to)
 
 
 @app.command()
 def stream(
-    video: Annotated[Path, typer.Argument(help="A clip of someone talking.")] = GRID_CLIP,
+    video: ClipArgument = None,
     model: Annotated[str, typer.Option(help="A model that streams.")] = "grid-stream",
     seconds: Annotated[float, typer.Option(min=3, help="How long to feed frames.")] = 12,
     json_to: JsonOption = None,
@@ -103,9 +134,11 @@ def stream(
     """How late speech is while video arrives, frame by frame at a camera's pace, and why."""
     from rich.table import Table
 
+    from unsilent.benchmarks.drawn import clip_or_drawn
     from unsilent.benchmarks.stream import bench_stream
 
-    result = bench_stream(video, model, seconds)
+    with clip_or_drawn(video) as (clip, which):
+        result = bench_stream(clip, model, seconds) | {"video": which}
     late, what = result["latency"], {
         "chunk": "the rest of its chunk",
         "stem": "frames that the encoder looks ahead",
@@ -122,31 +155,55 @@ def stream(
     for name in ("median", "p95", "largest"):
         table.add_row(f"measured, {name}", f"{1000 * late[name]:.0f}")
     screen = report(json_to)
+    screen.print(f"clip: {which}", markup=False)
     screen.print(table)
     screen.print(f"busy for {result['busy']:.2f} s a second of video")
+    screen.print(f"matrix product in the same run: {result['matrix_product_gflops']:.0f} GFLOP/s")
     emit_json(result, json_to)
 
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.", show_default=False)],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated.")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=3, help="Steps that are timed.")] = 10,
+    recipe: RecipeArgument,
+    overrides: OverridesOption = None,
+    steps: StepsOption = 10,
+    profile: ProfileOption = None,
     json_to: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train a few steps and throw them away: samples a second, waiting for data, arithmetic a second."""
+    _bench_steps("train", recipe, overrides, steps, profile, json_to)
+
+
+@app.command()
+def pretrain(
+    recipe: RecipeArgument,
+    overrides: OverridesOption = None,
+    steps: StepsOption = 10,
+    profile: ProfileOption = None,
+    json_to: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """The same as `train`, for a recipe of pre-training on speech."""
+    _bench_steps("pretrain", recipe, overrides, steps, profile, json_to)
+
+
+def _bench_steps(
+    verb: str, recipe: str, overrides: list[str] | None, steps: int, profile: Path | None, json_to: str | None
+) -> None:
     from rich.table import Table
 
     from unsilent.benchmarks.train import bench_train
     from unsilent.training.run import load_any_recipe
 
     chosen = load_any_recipe(recipe, overrides or [])
-    with progress("Training", steps + 2, "steps") as task:
-        result = bench_train(chosen, steps, advance=task.advance)
-    title = f"train {result['recipe']}: batches of {result['batch_size']}, {result['threads']} threads"
+    if chosen.kind.startswith("pretrain") != (verb == "pretrain"):
+        other = "train" if verb == "pretrain" else "pretrain"
+        raise RecipeError(f"{recipe}: is of kind {chosen.kind}; measure it with `unsilent bench {other}`")
+    with progress("Training", None, "steps") as task:
+        result = bench_train(chosen, steps, advance=task.advance, profile=profile)
+    where = f"{result['device']}, {result['precision']}, {result['threads']} threads"
+    title = f"{verb} {result['recipe']}: batches of {result['batch_size']}, {where}"
     table = Table("", "", title=title, title_justify="left", show_header=False)
     table.add_row("seconds a step", f"{result['seconds_per_step']:.3f}")
     table.add_row("samples a second", f"{result['samples_per_second']:.2f}")
@@ -156,14 +213,25 @@ def train(
     if result["encoder"]:
         encoder = result["encoder"]
         table.add_row("encoder", f"{encoder['flops'] / 1e9:.0f} GFLOP/s, {100 * encoder['share_of_peak']:.0f} % of it")
-    report(json_to).print(table)
+    screen = report(json_to)
+    screen.print(table)
+    if result["profile"]:
+        trace = result["profile"]
+        costly = Table("costliest operations", "calls", "share of operations' time")
+        for row in trace["operations"]:
+            costly.add_row(row["name"], str(row["calls"]), f"{100 * row['share']:.1f} %")
+        screen.print(costly)
+        screen.print(f"in these {trace['steps']} steps, waiting for data: {100 * trace['waiting']:.1f} %")
+        screen.print(f"trace: {trace['file']} (open it at ui.perfetto.dev)", markup=False, soft_wrap=True)
     emit_json(result, json_to)
 
 
 @app.command()
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="grid, talker, folder ...")] = "grid",
-    root: Annotated[Path, typer.Argument(help="Folder of the corpus.")] = GRID_CLIP.parent.parent,
+    corpus: Annotated[
+        str | None, typer.Argument(help="grid, talker, folder ...; by default talkers are drawn.", show_default=False)
+    ] = None,
+    root: Annotated[Path | None, typer.Argument(help="Folder of the corpus.", show_default=False)] = None,
     clips: Annotated[int, typer.Option(min=4, help="How many clips.")] = 48,
     stride: Annotated[int, typer.Option(min=1, max=4, help="As for `unsilent prepare`.")] = 1,
     json_to: JsonOption = None,
@@ -172,12 +240,20 @@ def prepare(
     """Clips to shards: frames a second of every stage, and what a second core brings."""
     from rich.table import Table
 
+    from unsilent.benchmarks.drawn import drawn_corpus
     from unsilent.benchmarks.prepare import bench_prepare
     from unsilent.corpora.registry import open_corpus
 
-    chosen = open_corpus(corpus, root).clips(None)[:clips]
-    with progress("Preparing", None, "clips") as task:
-        result = bench_prepare(chosen, stride, advance=task.advance)
+    if corpus is not None and root is None:
+        raise CorpusError(f"{corpus}: name the folder of the corpus too")
+    with ExitStack() as stack, progress("Preparing", None, "clips") as task:
+        if root is None:
+            corpus, root = "talker", stack.enter_context(drawn_corpus(clips))
+            which = "drawn talkers"
+        else:
+            which = f"{corpus}, {root}"
+        result = bench_prepare(open_corpus(str(corpus), root).clips(None)[:clips], stride, advance=task.advance)
+    result["corpus"] = which
     table = Table("", "frames/s", "clips/s", title=f"prepare {result['clips']} clips", title_justify="left")
     names = {"decode": "decode alone (reference)", "face": "track and crop alone", "sound": "sound alone"}
     for name, rate in result["stages"].items():
@@ -186,6 +262,7 @@ def prepare(
         label = f"whole, {workers} process" + "es" * (workers != "1")
         table.add_row(label, f"{rates['frames_per_second']:.0f}", f"{rates['clips_per_second']:.2f}")
     screen = report(json_to)
+    screen.print(f"clips: {which}", markup=False)
     screen.print(table)
     screen.print(f"{result['cores']} cores are {result['scaling']:.2f} times as fast as one")
     emit_json(result, json_to)

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "speech"]
 
-RootArgument = Annotated[
-    Path, typer.Argument(help="Folder of the corpus, or its URL (s3://, gs://, hf://).", show_default=False)
-]
+RootArgument = Annotated[Path, typer.Argument(help="Folder of the corpus, or its URL (s3://...).", show_default=False)]
 OutArgument = Annotated[
     Path, typer.Argument(help="Folder of the shards, or its URL; made if missing.", show_default=False)
 ]

@@ -51,9 +51,12 @@ def test_where_a_browser_is_needed_its_absence_is_not_expected(tmp_path: Path) -
     assert "NOT EXPECTED" in done.stdout
 
 
-@pytest.mark.parametrize(("browser", "asked", "code"), [(None, None, 1), (None, "none", 0), ("google-chrome", None, 0)])
-def test_continuous_integration_ends_where_there_is_no_browser(
-    browser: str | None, asked: str | None, code: int, tmp_path: Path
+@pytest.mark.parametrize(
+    ("browser", "asked", "code", "told"),
+    [(None, "needed", 1, None), (None, None, 0, ""), ("google-chrome", None, 0, "needed")],
+)
+def test_continuous_integration_says_where_there_is_no_browser(
+    browser: str | None, asked: str | None, code: int, told: str | None, tmp_path: Path
 ) -> None:
     """With nothing but what it is made of on the path, and a `make` that says what it is asked for."""
     bash = shutil.which("bash")
@@ -72,9 +75,9 @@ def test_continuous_integration_ends_where_there_is_no_browser(
     command = [bash, str(REPOSITORY / ".ci" / "run")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stdout + done.stderr
-    made = [f"made {what}, browser {asked or 'needed'}" for what in ("lint", "test")]
+    made = [f"made {what}, browser {told}" for what in ("lint", "test")]
     assert done.stdout.splitlines() == (made if code == 0 else [])
-    assert ("leave them out with UNSILENT_BROWSER=none" in done.stderr) == (code == 1)
+    assert ("hromium" in done.stderr.lower()) == (browser is None)
 
 
 def test_a_missing_metric_is_not_expected() -> None:

@@ -12,14 +12,14 @@ import typer
 
 from unsilent.cli.common import JsonOption, QuietOption, emit_json, progress, report
 from unsilent.cli.corpora import corpora_group
+from unsilent.cli.evaluate_models import COPIER, Models, lender_of, load_models, made_by, trained
 from unsilent.cli.evaluate_options import MarkdownOption, Options, command_line, names, rich_table, show, with_options
 
 if TYPE_CHECKING:
     from unsilent.corpora import Clip
     from unsilent.corpora.base import Corpus
     from unsilent.corpora.registry import CorpusInfo
-    from unsilent.evaluation import EvalClip, Report, Speaker, System
-    from unsilent.evaluation.protocol import Copier
+    from unsilent.evaluation import EvalClip, Report, System
     from unsilent.evaluation.wer import Grammar
 
 __all__ = ["app", "metrics", "wavs"]
@@ -63,10 +63,6 @@ app = typer.Typer(
 
 MODELS = {"talker": "talker"}
 """Shipped model of a corpus, where it is not ``grid``."""
-COPIER = "speech-mel"
-"""Shipped model that says sound again."""
-LENDER = "grid"
-"""Shipped model whose vocoder makes the bounds of a model that has none."""
 
 
 def _command(info: CorpusInfo) -> Any:
@@ -84,7 +80,7 @@ def _command(info: CorpusInfo) -> Any:
         voice: VoiceOption = True,
     ) -> None:
         asked = _Asked(info.name, split, None, command_line(context), {}, {}, [])
-        _corpus(info, root, asked, _Models(model, a2a, voice), names(systems), names(speakers), options)
+        _corpus(info, root, asked, Models(model, a2a, voice), names(systems), names(speakers), options)
 
     single = typer.Typer(add_completion=False)
     single.command(name=info.name, help=_help(info), short_help=info.title)(with_options(evaluate))
@@ -103,18 +99,11 @@ def _untested(info: CorpusInfo) -> str:
     return f"The reader of {info.name} is untested on real data: nobody has run it on this corpus yet."
 
 
-@dataclass(frozen=True, slots=True)
-class _Models:
-    reads_lips: str | None
-    says_again: str | None = None
-    told: bool = True
-
-
 def _corpus(
     info: CorpusInfo,
     root: Path,
     asked: _Asked,
-    models: _Models,
+    models: Models,
     wanted: list[str],
     speakers: list[str],
     options: Options,
@@ -131,8 +120,8 @@ def _corpus(
     picked = _spread(every, options.limit)
     chosen = wanted or usual_systems(a2a=models.says_again is not None)
     measured = _check_metrics(options)
-    speaker, copier, card = _load_models(models, chosen)
-    lender = _lender(speaker, chosen)
+    speaker, copier, card = load_models(models, chosen)
+    lender = lender_of(speaker, chosen)
     with progress("Reading clips", len(picked), "clips") as task:
         clips, left_out = load_clips(
             picked,
@@ -145,8 +134,8 @@ def _corpus(
     systems = model_systems(
         speaker, clips, wanted or _possible(chosen, clips), told=models.told, a2a=copier, vocoder=lender
     )
-    told = (*_notes(corpus, info), kept_apart, _trained(card, info.name, picked, clips))
-    notes = [note for note in told if note is not None] + _made_by(speaker, models, lender)
+    told = (*_notes(corpus, info), kept_apart, trained(card, info.name, picked, clips))
+    notes = [note for note in told if note is not None] + made_by(speaker, models, lender)
     asked = replace(asked, grammar=corpus.grammar, model=card, left_out=left_out, notes=notes)
     _evaluate(systems, clips, asked, options)
 
@@ -186,21 +175,6 @@ def _clips(
     note = f"{model} may have learnt from {learnt} of these {len(clips)} clips: --split test takes those it did not"
     _log.warning("%s", note)
     return clips, note
-
-
-def _trained(card: Mapping[str, Any], corpus: str, picked: Sequence[Clip], clips: Sequence[EvalClip]) -> str | None:
-    """What has to be said if the model whose card was read learnt from the clips."""
-    from unsilent.adaptation import JUDGED_ON
-    from unsilent.evaluation.trained import trained_note
-
-    known = card.get("card", {})
-    if JUDGED_ON in known:  # of an adapted model: what it may be judged on is said by its clips
-        return None
-    good = {clip.id for clip in clips}
-    note = trained_note(card.get("name", ""), known, corpus, [clip for clip in picked if clip.id in good])
-    if note is not None:
-        _log.warning("%s", note)
-    return note
 
 
 @app.command()
@@ -243,7 +217,7 @@ def wavs(
     words, spell = _grammar(grammar)
     pairs = pair_folders(real, generated, read_texts(text) if text else {}, spell)
     picked = _spread(pairs.clips, options.limit)
-    speaker, copier, card = _load_models(_Models(model, a2a), ["vocoder"] * bool(model) + ["a2a"] * bool(a2a))
+    speaker, copier, card = load_models(Models(model, a2a), ["vocoder"] * bool(model) + ["a2a"] * bool(a2a))
     with progress("Reading clips", len(picked), "clips") as task:
         clips, left_out = load_clips(
             picked,
@@ -374,47 +348,6 @@ def _spread(clips: Sequence[ItemT], limit: int | None) -> list[ItemT]:
     if limit is None or limit >= len(clips):
         return list(clips)
     return [clips[index * len(clips) // limit] for index in range(limit)]
-
-
-def _load_models(models: _Models, chosen: Sequence[str]) -> tuple[Speaker | None, Copier | None, dict[str, Any]]:
-    """What reads lips, if one of the systems does; what says sound again, if one is named; and the cards of both."""
-    copier, card = None, {}
-    if models.says_again is not None and "a2a" in chosen:
-        from unsilent.synthesis import Copier
-
-        copier = Copier(models.says_again)
-        card["a2a"] = models.says_again
-    if models.reads_lips is None or set(chosen) <= {"real", "silence", "a2a"}:
-        return None, copier, card
-    import unsilent
-
-    speaker: Speaker = unsilent.load(models.reads_lips)
-    card["name"] = models.reads_lips
-    if (known := getattr(speaker, "card", None)) is not None:
-        card["card"] = known
-    return speaker, copier, card
-
-
-def _made_by(speaker: Speaker | None, models: _Models, lender: Speaker | None) -> list[str]:
-    """What has to be said of whose voice the model speaks with, and whose vocoder the bounds."""
-    notes = []
-    if getattr(speaker, "voices", False):
-        told = "told each clip's voice, by another clip of the same speaker" if models.told else "told no voice"
-        notes.append(f"the model was {told}")
-    if lender is not None:
-        notes.append(
-            f"{models.reads_lips} makes waveforms itself: vocoder and mean are through the vocoder of {LENDER}"
-        )
-    return notes
-
-
-def _lender(speaker: Speaker | None, chosen: Sequence[str]) -> Speaker | None:
-    """Whose vocoder speaks the mels of the bounds, where ``speaker`` makes waveforms itself."""
-    if speaker is None or getattr(speaker, "vocodes", True) or {"vocoder", "mean"}.isdisjoint(chosen):
-        return None
-    import unsilent
-
-    return unsilent.load(LENDER)
 
 
 def _possible(chosen: list[str], clips: Sequence[EvalClip]) -> list[str]:

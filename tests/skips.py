@@ -1,7 +1,8 @@
 """What is skipped, why, and whether that was to be expected: a table at the end of every run.
 
 With ``--strict-skips``, as `make test` runs it, a skip that is not in `EXPECTED` fails the run: a package that went
-missing must not turn tests off unseen. With ``UNSILENT_BROWSER=needed``, as ``.ci/run`` sets it where there is one, nor may a browser.
+missing must not turn tests off unseen. With ``UNSILENT_BROWSER=needed``, as ``.ci/run`` sets it where there is one, nor
+may a browser.
 With ``UNSILENT_EXTRAS=none``, where the core alone is installed, all that the extras bring may be missing.
 """
 

@@ -77,7 +77,7 @@ def test_continuous_integration_says_where_there_is_no_browser(
     assert done.returncode == code, done.stdout + done.stderr
     made = [f"made {what}, browser {told}" for what in ("lint", "test")]
     assert done.stdout.splitlines() == (made if code == 0 else [])
-    assert ("hromium" in done.stderr.lower()) == (browser is None)
+    assert ("chromium" in done.stderr.lower()) == (browser is None)
 
 
 def test_a_missing_metric_is_not_expected() -> None:

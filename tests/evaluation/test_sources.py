@@ -57,7 +57,10 @@ def test_a_generated_file_with_nan_has_no_metrics(tmp_path: Path) -> None:
     broken = speech(0.6, 1)
     broken[100:103] = np.nan
     store(tmp_path / "mine/c1.wav", broken)
+    store(tmp_path / "mine/c2.wav", speech(0.6, 2)[:-240])
     data = scored(tmp_path, ("mel_l1", "lsd")).as_dict()
+    (note,) = data["notes"]
+    assert note.startswith("mine: 1 of 2 sounds differ in length from the real ones, by at most 0.010 s")
     reason = f"{tmp_path / 'mine/c1.wav'}: 3 of its samples are NaN or infinite; make it again"
     for name in ("mel_l1", "lsd"):
         assert data["systems"]["mine"][name]["n"] == 2

@@ -176,8 +176,8 @@ class _Desk:
     save_audio: Path | None
     digests: dict[str, str] = field(default_factory=dict)
     """Clip -> digest of its real sound."""
-    _cut: dict[str, list[float]] = field(default_factory=dict)
-    """System -> seconds by which its sounds differ in length from the real ones, where the longer is cut."""
+    _unequal: dict[str, list[float]] = field(default_factory=dict)
+    """System -> seconds by which its sounds differ in length from the real ones."""
     _out: deque[tuple[str, list[tuple[str, Scores]]]] = field(default_factory=deque)
     """For every task that is out, in order: the clip, and by system the key of its job and what was known before."""
 
@@ -218,10 +218,12 @@ class _Desk:
 
     def cuts(self) -> list[str]:
         """How many sounds of which systems were cut, or had the real one cut to them, to be compared with it."""
+        cut = {name: [s for s in each if _CUT < s <= MAX_LENGTH_DIFFERENCE] for name, each in self._unequal.items()}
         return [
-            f"{name}: {len(cut)} of {len(self.digests)} sounds differ in length from the real ones, by at most "
-            f"{max(cut):.3f} s; the longer is cut where the two are compared"
-            for name, cut in self._cut.items()
+            f"{name}: {len(each)} of {len(self._unequal[name])} sounds differ in length from the real ones, by at most "
+            f"{max(each):.3f} s; the longer is cut where the two are compared"
+            for name, each in cut.items()
+            if each
         ]
 
     def _jobs(self, clip: EvalClip) -> Iterator[Job]:
@@ -235,8 +237,8 @@ class _Desk:
             unreadable = str(error)  # it was readable before: the file changed under our feet
         for name, system in self.systems.items():
             made, failure = (None, unreadable) if unreadable is not None else _made(system, clip)
-            if made is not None and _CUT < (cut := abs(len(made) - len(real)) / SAMPLE_RATE) <= MAX_LENGTH_DIFFERENCE:
-                self._cut.setdefault(name, []).append(cut)
+            if made is not None:
+                self._unequal.setdefault(name, []).append(abs(len(made) - len(real)) / SAMPLE_RATE)
             # The real sound is in the corpus already; a file written here is tagged as synthetic.
             if made is not None and self.save_audio is not None and name != "real":
                 _save(self.save_audio / name / f"{clip.id}.wav", made)

@@ -55,6 +55,12 @@ def explained(reason: str, known: Mapping[str, str] = EXPECTED) -> str | None:
     return next((meaning for pattern, meaning in known.items() if re.search(pattern, reason)), None)
 
 
+def needs_synthesiser() -> None:
+    """Skip where no talker can be made to speak."""
+    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    pytest.importorskip("onnxruntime")
+
+
 class Skips:
     """Counts the skips of a run."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pages import DOCS, blocks
+from tests.skips import needs_synthesiser
 
 from unsilent.cli import main
 from unsilent.evaluation.metrics import estoi
@@ -75,7 +76,7 @@ def figures(report: dict[str, Any], metric: str) -> dict[str, float]:
 def test_every_command_leads_to_the_next(
     changes: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    needs_synthesiser()
     pytest.importorskip("pystoi")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNSILENT_CACHE", str(tmp_path / "cache"))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.skips import needs_synthesiser
 
 from unsilent.cli import main
 from unsilent.media import probe, read_audio
@@ -18,7 +19,7 @@ def _check(folder: Path, report: Path) -> None:
 
 
 def test_a_talker_is_drawn_and_spoken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    needs_synthesiser()
     arguments = ["demo", "--unseen", "--number", "1", "-o", str(tmp_path / "out")]
     assert main([*arguments, "--json", str(tmp_path / "demo.json")]) == 0
     _check(tmp_path / "out", tmp_path / "demo.json")

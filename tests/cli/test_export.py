@@ -27,6 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_and_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
     assert main(["export", "onnx", str(folder), "one.onnx", "--json", "out.json"]) == 0
     report = json.loads(Path("out.json").read_text())
     assert report["files"]["whole"]["path"] == "one.onnx"

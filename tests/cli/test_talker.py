@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.skips import needs_synthesiser
 
 from unsilent.cli import main
 from unsilent.models.pretrained import load_reconstructor
 
 
 def test_made_prepared_and_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    needs_synthesiser()
     corpus, shards = tmp_path / "corpus", tmp_path / "shards"
     arguments = ["talker", str(corpus), "--clips", "3", "--speakers", "1", "--seed", "4", "--workers", "0"]
     assert main([*arguments, "--json", str(tmp_path / "made.json")]) == 0
@@ -47,6 +49,7 @@ TINY = [
 
 
 def test_prepared_trained_and_evaluated(tmp_path: Path) -> None:
+    needs_synthesiser()
     corpus, shards, run = (str(tmp_path / name) for name in ("corpus", "shards", "run"))
     assert main(["talker", corpus, "--clips", "4", "--speakers", "1", "--seed", "4", "--workers", "0"]) == 0
     assert main(["prepare", "talker", corpus, shards, "--workers", "0"]) == 0

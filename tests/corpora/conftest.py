@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.skips import needs_synthesiser
 
 from unsilent.corpora.base import Clip
 from unsilent.corpora.talker import TalkerCorpus
@@ -18,6 +19,7 @@ Put = Callable[..., Path]
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     """Two real media files: clips of drawn talkers."""
+    needs_synthesiser()
     root = tmp_path_factory.mktemp("spoken")
     generate_corpus(Spec(seed=11, sentences="open", speakers=2, unseen=0), root, 2, workers=0)
     return TalkerCorpus(root).clips()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.skips import needs_synthesiser
 
 from unsilent.demonstration import Demonstration, Example, demonstrate, talker_example
 from unsilent.synthesis import load
@@ -8,7 +9,7 @@ from unsilent.synthesis import load
 
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    needs_synthesiser()
     pytest.importorskip("pystoi")
     return talker_example(tmp_path_factory.mktemp("example"))
 

@@ -21,6 +21,9 @@ from unsilent.synthesis.clock import Clock
 from unsilent.synthesis.engine import TorchEngine
 from unsilent.synthesis.onnx_engine import OnnxEngine, read_exported
 
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
 TOLERANCE = 1e-3
 
 

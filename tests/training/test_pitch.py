@@ -58,6 +58,8 @@ def test_gaps_are_bridged() -> None:
 
 
 def test_of_real_speech_beside_a_network(shared_data: Path) -> None:
+    pytest.importorskip("swift_f0")
+    pytest.importorskip("onnxruntime")
     shared, total, wrong = 0, 0, 0
     for file in sorted((shared_data / "speech").rglob("*.opus"))[::400]:
         speech = read_audio(file, RATE)[: RATE * 5]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from tests.evaluation.sounds import speech
+from tests.skips import needs_synthesiser
 from tests.web.serving import Server
 
 from unsilent.demonstration import talker_example
@@ -184,7 +185,7 @@ def test_a_video_is_uploaded_spoken_heard_and_saved(
 
 
 def test_a_talker_never_trained_on_is_heard_as_it_was_said(visit: Any, tmp_path: Path) -> None:
-    pytest.importorskip("hibari", reason="needs the synthesiser: pip install hibari-tts")
+    needs_synthesiser()
     pytest.importorskip("pystoi", reason="needs the metrics: pip install 'unsilent[eval]'")
     example = talker_example(tmp_path)
     drop_sound(example.path, tmp_path / "silent.mp4")

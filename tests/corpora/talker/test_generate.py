@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.corpora.talker.conftest import CLIPS, SPEC
+from tests.skips import needs_synthesiser
 
 from unsilent.corpora.base import Clip
 from unsilent.corpora.grid import GRAMMAR
@@ -173,6 +174,7 @@ def test_a_stopped_run_goes_on_and_another_corpus_is_refused(root: Path, tmp_pat
 
 
 def test_open_text(tmp_path: Path) -> None:
+    needs_synthesiser()
     summary = generate_corpus(Spec(1, "open", 1, 0), tmp_path, 1, workers=0)
     assert (summary.made, summary.splits) == (1, {"talker-train": 1})
     corpus = TalkerCorpus(tmp_path)

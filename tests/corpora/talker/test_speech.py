@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.skips import needs_synthesiser
 
 from unsilent.corpora.talker import fit, speech
 from unsilent.corpora.talker.alignment import HOP_SECONDS, features, load_models, states_of
@@ -20,6 +21,7 @@ HIGH = Voice(pitch=225, formants=1.07, pace=0.9)
 
 @pytest.fixture(scope="module")
 def synthesiser() -> Synthesiser:
+    needs_synthesiser()
     return load_synthesiser()
 
 
@@ -118,6 +120,7 @@ def test_missing_package_and_other_network_name_the_remedy(monkeypatch: pytest.M
         patch.setitem(sys.modules, "hibari.tts", None)
         with pytest.raises(CorpusError, match=r"hibari-tts cannot be imported .*pip install 'unsilent\[talker\]'"):
             Synthesiser()
+    needs_synthesiser()
     monkeypatch.setattr(speech, "MODEL_SHA256", "0" * 64)
     with pytest.raises(CorpusError, match=r"hibari.onnx: is not the network of hibari-tts 0.2.1"):
         Synthesiser()
@@ -132,6 +135,7 @@ def test_frames_of_the_aligner_lie_where_they_say() -> None:
 
 
 def test_fitting_again_gives_models_like_those_that_come_along() -> None:
+    needs_synthesiser()
     recordings = fit.record(16)
     models, shipped = fit.fit(recordings, rounds=3), load_models()
     assert set(models.means) <= set(shipped.means)

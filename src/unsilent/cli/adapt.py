@@ -64,7 +64,9 @@ class _Stages(ExitStack):
         known = "no forecast: what is known was measured on a real person, and there are synthetic clips here"
         screen.print(forecast.sentence() if forecast else known, markup=False)
         if before is not None:
-            screen.print(f"what training starts from has ESTOI {before:.2f}, on clips that are kept for judging")
+            better = forecast is not None and before > forecast.estoi
+            more = ": more than forecast, since the forecast is of training from scratch" if better else ""
+            screen.print(f"what training starts from has ESTOI {before:.2f}, on clips that are kept for judging{more}")
 
     def stage(self, name: str, total: int | None) -> Callable[[], object]:
         self.close()

@@ -17,7 +17,9 @@ from unsilent.benchmarks.reference import matrix_peak, now
 from unsilent.files import atomic_path, check_place
 from unsilent.models import Reconstructor
 from unsilent.nn import length_mask
+from unsilent.training.loop import Networked
 from unsilent.training.order import BatchOrder, RankOrder
+from unsilent.training.parallel import translate
 from unsilent.training.run import Recipe, begin
 
 __all__ = ["bench_train"]
@@ -55,6 +57,8 @@ def bench_train(
     if profile is not None:
         check_place(profile)
     task, accelerator = begin(recipe)
+    if recipe.run.compile and isinstance(task, Networked):
+        translate(task.network)
     device, precision = accelerator.device, recipe.run.precision
     batches = _batches(task, recipe, device, steps + WARM_UP + PROFILED)
     waits, updates, batch = _timed(task, batches, device, steps + WARM_UP, advance)

@@ -30,7 +30,7 @@ from unsilent.training.checkpoint import (
 )
 from unsilent.training.journal import Journal
 from unsilent.training.order import BatchOrder, RankOrder, StepOrder
-from unsilent.training.parallel import replicate, shard
+from unsilent.training.parallel import replicate, shard, translate
 from unsilent.training.recipe import OptimConfig, RunConfig
 from unsilent.training.reduce import (
     average_metrics,
@@ -196,16 +196,21 @@ class Trainer(Generic[Batch]):
 
     def _spread_out(self) -> None:
         """Let the processes share gradients, or everything."""
-        task = self.task
+        task, run = self.task, self.run
         if not isinstance(task, Networked):
-            for name, wanted in (("accumulate", self.run.accumulate > 1), ("fsdp", self.run.fsdp)):
+            for name, wanted in (("accumulate", run.accumulate > 1), ("fsdp", run.fsdp), ("compile", run.compile)):
                 if wanted:
                     raise RecipeError(f"run.{name}: is not for this kind of training; leave it out")
-        elif self.run.fsdp and task.freezes:
+            return
+        if run.compile and run.fsdp:
+            raise RecipeError("run.compile: has not been made to work with run.fsdp; leave one of them out")
+        if run.compile:
+            translate(task.network)
+        if run.fsdp and task.freezes:
             raise RecipeError(
                 "run.fsdp: is not for training that freezes layers; set start.strategy to full and start.latents to 0"
             )
-        elif self.run.fsdp and world_size() > 1:
+        if run.fsdp and world_size() > 1:
             self._shadow = copy.deepcopy(self.task.modules)
             task.network = shard(task.network, self.task.optimizers.values())
         else:
@@ -314,8 +319,8 @@ class Trainer(Generic[Batch]):
         if snapshot is None:
             return
         before = self.renew(snapshot.state["recipe"])
-        if before != self.recipe:
-            changed = _first_difference(before, self.recipe)
+        if _learning(before) != _learning(self.recipe):
+            changed = _first_difference(_learning(before), _learning(self.recipe))
             raise CheckpointError(
                 f"{self.folder}: holds a run of another recipe ({changed}); choose another --output or delete it"
             )
@@ -362,6 +367,13 @@ def _put_back(module: nn.Module, state: dict[str, Tensor]) -> None:
     module.load_state_dict(
         {name: like_parameter(value, current[name]) if name in current else value for name, value in state.items()}
     )
+
+
+def _learning(recipe: Any) -> Any:
+    """A recipe without what may be another when a run goes on."""
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("run"), dict):
+        return recipe
+    return {**recipe, "run": {name: value for name, value in recipe["run"].items() if name != "compile"}}
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> str:

@@ -6,6 +6,8 @@ Both see a network through its ``forward`` alone, so everything that learns in a
 from __future__ import annotations
 
 import inspect
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +19,12 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from unsilent.errors import RecipeError
 from unsilent.models.reconstructor import Reconstructor
 from unsilent.nn import ConformerBlock
 from unsilent.training.reduce import world_size
 
-__all__ = ["ReconstructorWithHead", "replicate", "shard", "synchronised"]
+__all__ = ["ReconstructorWithHead", "replicate", "shard", "synchronised", "translate"]
 
 _SETTINGS = inspect.signature(DistributedDataParallel).parameters
 BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _SETTINGS else "broadcast_buffers"
@@ -50,6 +53,19 @@ class ReconstructorWithHead(nn.Module):
             return hidden, None
         target: Tensor = self.model.decoder(hidden, mask, self.model.modality)
         return target, None if self.head is None else self.head(hidden)
+
+
+def translate(network: nn.Module) -> None:
+    """Have `torch.compile` translate what ``network`` does when it is first called; its weights keep their names.
+
+    Raises:
+        RecipeError: it is on a processor, and there is no compiler for it.
+    """
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    compilers = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "cl"]
+    if on_cpu and not any(map(shutil.which, compilers)):
+        raise RecipeError("run.compile: needs a C++ compiler, and none is installed; install g++, or leave it out")
+    network.compile()
 
 
 def replicate(network: nn.Module, freezes: bool = False) -> nn.Module:

@@ -58,6 +58,10 @@ class RunConfig(RecipeModel):
     then sees a part at a time, so that the result is not that of the whole batch at once."""
     fsdp: bool = False
     """Spread weights, gradients and optimiser state over processes, for models that do not fit one GPU."""
+    compile: bool = False
+    """Let `torch.compile` translate the network that learns: some minutes at the start, for steps that may be faster.
+    What it gains has not been measured here, and results are not those of the plain network: dropout draws other
+    numbers. A run may go on with the other setting."""
     threads: int | None = Field(None, ge=1)
     """Threads of torch; all cores if not given. The result is bit-identical only for the same number."""
     workers: int = Field(0, ge=0)

@@ -206,7 +206,7 @@ KINDS = {
     "such face": (422, "there is no face 7"),
     "face": (422, "a number from 0"),
     "model": (422, "no such model; there are: grid"),
-    "as": (422, "one of video, audio, report"),
+    "as": (422, "one of video, audio, picture, report"),
     "voice": (422, "speaks with one voice"),
 }
 

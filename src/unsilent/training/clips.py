@@ -23,6 +23,7 @@ from unsilent.models.config import ReconstructorConfig, VideoEncoderConfig
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.shards import ClipRow, ShardReader
 from unsilent.training.augment import augment_crops, stretch
+from unsilent.training.batches import TensorBatch
 from unsilent.training.mixture import WINDOW_GROUPS, StreamOrder
 from unsilent.training.order import BatchOrder, SampleKey, sample_rng
 from unsilent.training.recipe import AugmentConfig, DataConfig, RunConfig
@@ -63,7 +64,7 @@ class ClipSample:
 
 
 @dataclass(frozen=True)
-class ClipBatch:
+class ClipBatch(TensorBatch):
     """Clips padded to the longest."""
 
     crops: Tensor
@@ -90,11 +91,6 @@ class ClipBatch:
     def bands(self) -> None:
         """All mel bands of a clip count."""
         return None
-
-    def to(self, device: torch.device) -> ClipBatch:
-        """The batch on ``device``."""
-        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
-        return ClipBatch(**moved)
 
 
 def open_clips(data: DataConfig, run: RunConfig, model: ReconstructorConfig) -> ShardReader:

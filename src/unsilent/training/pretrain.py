@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from unsilent.features import MelConfig, log_mel
+from unsilent.training.batches import TensorBatch
 from unsilent.training.corrupt import CorruptedSpeech, CorruptSample, SpeechMixture
 from unsilent.training.losses import band_mask
 from unsilent.training.mel_task import MelTask, Metrics
@@ -28,7 +29,7 @@ __all__ = ["PretrainTask", "SpeechBatch", "collate_speech", "reference_mels"]
 
 
 @dataclass(frozen=True)
-class SpeechBatch:
+class SpeechBatch(TensorBatch):
     """Stretches of speech of one length."""
 
     source: Tensor
@@ -48,11 +49,6 @@ class SpeechBatch:
     def latents(self) -> None:
         """What is pre-trained makes its own."""
         return None
-
-    def to(self, device: torch.device) -> SpeechBatch:
-        """The batch on ``device``."""
-        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
-        return SpeechBatch(**moved)
 
 
 def collate_speech(items: list[CorruptSample], mel: MelConfig) -> SpeechBatch:

@@ -20,6 +20,7 @@ from unsilent.errors import CorpusError, MediaError
 from unsilent.features import MelConfig, log_mel
 from unsilent.media import read_audio
 from unsilent.shards import ClipRow
+from unsilent.training.batches import TensorBatch
 from unsilent.training.order import SampleKey, sample_rng
 
 __all__ = ["SegmentBatch", "SegmentData", "Utterance", "folder_utterances", "row_utterance"]
@@ -42,7 +43,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class SegmentBatch:
+class SegmentBatch(TensorBatch):
     """Segments of one length."""
 
     mel: Tensor

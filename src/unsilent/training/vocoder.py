@@ -111,8 +111,8 @@ class VocoderTask:
         """One step of the vocoder, after one of the discriminators once it is their turn."""
         weights, hop = self.recipe.loss, self.recipe.model.mel.hop_length
         model: Vocoder = self.modules["model"]  # type: ignore[assignment]
-        true = batch.samples.to(self.accelerator.device)
-        log_magnitude = model.log_magnitude(batch.mel.to(self.accelerator.device))
+        there = batch.to(self.accelerator.device)
+        true, log_magnitude = there.samples, model.log_magnitude(there.mel)
         losses = self._magnitude(log_magnitude, true)
         metrics: Metrics = {}
         if step >= weights.adversarial_from * total:

@@ -19,6 +19,7 @@ from unsilent.models.config import VideoEncoderConfig
 from unsilent.models.video import centre_crop, resize_crops
 from unsilent.shards import ClipRow
 from unsilent.training.augment import augment_crops
+from unsilent.training.batches import TensorBatch
 from unsilent.training.clips import check_rates
 from unsilent.training.order import SampleKey, sample_rng
 from unsilent.training.recipe import AugmentConfig
@@ -46,7 +47,7 @@ class WaveSample:
 
 
 @dataclass(frozen=True)
-class WaveBatch:
+class WaveBatch(TensorBatch):
     """Recordings padded to the longest."""
 
     source: Tensor
@@ -61,10 +62,6 @@ class WaveBatch:
     """(B,) Hz."""
     reference: Tensor
     """(B, F, R)."""
-
-    def to(self, device: torch.device) -> WaveBatch:
-        """The batch on ``device``."""
-        return WaveBatch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
 
 
 def collate_waves(samples: Sequence[WaveSample], samples_per_frame: int) -> WaveBatch:

@@ -46,7 +46,7 @@ $(VENV)/.cluster: $(VENV)/.dev
 	@touch $@
 
 test-cluster: $(VENV)/.cluster  ## run the tests of Ray and of URLs, on two nodes and an S3 server in this machine
-	$(PY) -m pytest tests/workers tests/test_object_store.py tests/test_prepare_remote.py tests/files
+	UNSILENT_CLUSTER=needed $(PY) -m pytest --strict-skips tests/workers tests/test_object_store.py tests/test_prepare_remote.py tests/files
 
 fuzz: $(VENV)/.dev  ## damage inputs of every kind for half an hour
 	$(PY) -m tests.fuzz --minutes 30 --seed $${SEED:-0}

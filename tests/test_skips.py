@@ -80,6 +80,12 @@ def test_continuous_integration_says_where_there_is_no_browser(
     assert ("chromium" in done.stderr.lower()) == (browser is None)
 
 
+@pytest.mark.parametrize("reason", ["needs ray", "needs the package 's3fs'", "could not import 'moto'"])
+def test_where_a_cluster_is_needed_its_absence_is_not_expected(reason: str) -> None:
+    assert explained(reason, expected({})) is not None
+    assert explained(reason, expected({"UNSILENT_CLUSTER": "needed"})) is None
+
+
 def test_a_missing_metric_is_not_expected() -> None:
     usual = expected({})
     assert explained("could not import 'pesq': No module named 'pesq'", usual) is None

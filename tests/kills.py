@@ -117,6 +117,15 @@ class Runs:
         return time.monotonic()
 
 
+@dataclass(frozen=True)
+class Straight:
+    """A run that nobody disturbed."""
+
+    runs: Runs
+    folder: Path
+    ended: Ended
+
+
 def _command(arguments: list[str], setup: Callable[[], object], log: Path, at: int | None) -> None:
     with open(log, "wb") as file:
         for stream in (1, 2):

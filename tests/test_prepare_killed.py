@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.kills import Ended, Runs
+from tests.kills import Runs, Straight
 from tests.speech_sounds import save, speech
 from tests.test_prepare import film, portrait, tone
 
@@ -20,15 +19,6 @@ MOMENTS = [
                  id=str(number), marks=() if number < QUICK else pytest.mark.slow)
     for number in range(20)
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Straight:
-    """A run that nobody disturbed."""
-
-    runs: Runs
-    folder: Path
-    ended: Ended
 
 
 def clips(folder: Path) -> Path:

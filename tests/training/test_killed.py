@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from tests.kills import Ended, Runs
+from tests.kills import Runs, Straight
 from tests.training.small import train_recipe, vocoder_recipe
 from tests.training.waves import video_wave_recipe
 
@@ -26,15 +25,6 @@ MOMENTS = [
                  marks=() if number < QUICK else pytest.mark.slow)
     for number in range(20)
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Straight:
-    """A run that nobody disturbed."""
-
-    runs: Runs
-    folder: Path
-    ended: Ended
 
 
 def command(recipe: Path, run: Path) -> list[str]:
